@@ -1,0 +1,59 @@
+"""The ``kquants`` command: finds a command's module only when it is called, so that ``--help`` starts fast."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from gguf_py.errors import KQuantsError
+
+COMMANDS = {
+    "convert": "Convert a Hugging Face checkpoint to a GGUF file.",
+    "quantize": "Quantize a GGUF file: F16 to Q4_K_M and every other file type.",
+    "inspect": "Show what is in a GGUF file.",
+}
+"""Each command, in the order of ``--help``, and its line there. Its module in this folder has the same name."""
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f".{cmd_name}", __package__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="kquants")
+def kquants() -> None:
+    """GGUF files and K-quants: the bytes llama.cpp writes, ten times faster."""
+
+
+def main() -> None:
+    """Run the command line; a fault the user caused becomes one line on stderr and exit status 1."""
+    try:
+        kquants.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(wrong.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("kquants: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (KQuantsError, OSError) as fault:
+        click.echo(f"kquants: {fault}", err=True)
+        sys.exit(1)
