@@ -1,0 +1,158 @@
+"""A Hugging Face checkpoint on disk: its configuration and its tensors, lazy, checked, decoded when they are read.
+
+Nothing of a checkpoint is executed, nothing outside its folder is opened, and no tensor is read before its rows are
+asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gguf_py.errors import KQuantsError
+from kquants.source import Source
+
+from . import safetensors
+from .folder import Shard, inside, read_json, shown
+from .plain import plain
+from .stored import Stored
+
+__all__ = ["Checkpoint", "Source", "Stored", "open"]
+
+
+class Checkpoint(AbstractContextManager["Checkpoint"]):
+    """An open checkpoint; close it, or use it in ``with``. Made by :func:`open`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dir = folder
+        self._shards: list[Shard] = []
+
+    def path(self, name: str) -> Path | None:
+        """The file ``name`` of the folder, or None when there is none; raises KQuantsError if it leads elsewhere."""
+        path = inside(self.dir, name)
+        return path if path.is_file() else None
+
+    def json(self, name: str) -> dict[str, Any] | None:
+        """The JSON object in the file ``name``, or None when there is no such file."""
+        path = self.path(name)
+        return None if path is None else read_json(path)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """``config.json`` as it stands; raises KQuantsError when there is none."""
+        config = self.json("config.json")
+        if config is None:
+            raise KQuantsError(f"{self.dir}: has no config.json, expected the folder of a Hugging Face checkpoint")
+        return config
+
+    @cached_property
+    def stored(self) -> Mapping[str, Stored]:
+        """Every tensor as the files hold it: parts by file name, names sorted in each (upstream's order)."""
+        try:
+            return self._index()
+        except BaseException:
+            self.close()
+            raise
+
+    @cached_property
+    def tensors(self) -> Mapping[str, Source]:
+        """Every tensor by name, quantized encodings decoded to F32 row by row as they are read."""
+        return _Plain(self.stored)
+
+    def _index(self) -> dict[str, Stored]:
+        names, weight_map = _parts(self)
+        found: dict[str, Stored] = {}
+        for name in names:
+            path = inside(self.dir, name)
+            if weight_map and not path.exists():
+                raise KQuantsError(f"{path}: is missing, the index names {len(names)} files")
+            shard = Shard(path)
+            self._shards.append(shard)
+            for key, stored in safetensors.tensors(shard).items():
+                if key in found:
+                    raise KQuantsError(f"{path}: holds {shown(key)}, which {found[key].shard.path.name} holds too")
+                found[key] = stored
+        if weight_map:
+            _agree(self.dir, weight_map, found)
+        return found
+
+    def close(self) -> None:
+        """Close the files; tensors cannot be read afterwards."""
+        for shard in self._shards:
+            shard.close()
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class _Plain(Mapping[str, Source]):
+    def __init__(self, stored: Mapping[str, Stored]) -> None:
+        self._stored = stored
+
+    def __getitem__(self, name: str) -> Source:
+        return plain(self._stored[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+
+def open(folder: str | os.PathLike[str]) -> Checkpoint:
+    """The checkpoint in ``folder``; raises KQuantsError when that is no folder."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise KQuantsError(f"{path}: is not a folder, expected one with config.json and the weights")
+    return Checkpoint(path)
+
+
+def _parts(checkpoint: Checkpoint) -> tuple[list[str], dict[str, str]]:
+    """The names of the files of weights, sorted, and the index's map of tensors to them (empty without an index)."""
+    folder = checkpoint.dir
+    for prefix, suffix in (("model", ".safetensors"), ("consolidated", ".safetensors")):
+        index_name = f"{prefix}{suffix}.index.json"
+        index = checkpoint.json(index_name)
+        if index is not None:
+            return _from_index(folder / index_name, index)
+        names = sorted(p.name for p in folder.glob(f"{prefix}*{suffix}"))
+        if names:
+            _complete(folder, names)
+            return names, {}
+    raise KQuantsError(f"{folder}: has no weights, expected model*.safetensors or pytorch_model*.bin")
+
+
+def _from_index(path: Path, index: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
+    weight_map = index.get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
+        raise KQuantsError(f"{path}: lacks weight_map, expected a map of tensor names to file names")
+    return sorted(set(weight_map.values())), weight_map
+
+
+def _complete(folder: Path, names: list[str]) -> None:
+    """Without an index only the names tell how many parts there should be: ``…-00001-of-00003…``."""
+    for name in names:
+        numbered = re.search(r"-(\d{1,9})-of-(\d{1,9})\.", name)
+        if numbered is None:
+            continue
+        part, of, total = numbered[1], len(numbered[2]), int(numbered[2])
+        alike = re.compile(re.escape(name[: numbered.start(1)]) + r"(\d+)" + re.escape(name[numbered.end(1) :]))
+        there = {int(m[1]) for m in map(alike.fullmatch, names) if m}
+        if len(there) < total:
+            first = next(i for i in range(1, total + 1) if i not in there)
+            lost = name.replace(f"-{part}-of-", f"-{first:0{of}d}-of-", 1)
+            raise KQuantsError(f"{folder / lost}: is missing, {len(there)} of {total} files are there")
+
+
+def _agree(folder: Path, weight_map: dict[str, str], found: dict[str, Stored]) -> None:
+    for name, part in weight_map.items():
+        if name not in found:
+            raise KQuantsError(f"{folder / part}: lacks the tensor {shown(name)} that the index places there")
+    for name, stored in found.items():
+        if name not in weight_map:
+            raise KQuantsError(f"{stored.shard.path}: holds the tensor {shown(name)} that the index does not name")

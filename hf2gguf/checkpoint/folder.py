@@ -1,0 +1,129 @@
+"""The checkpoint's folder and its files: nothing outside it is opened, nothing is read that is not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gguf_py.errors import KQuantsError
+
+MAX_JSON = 64 << 20
+"""Bytes of JSON read by default: four times the largest config or index published so far."""
+
+
+def shown(name: object) -> str:
+    """A name from a file, quoted for a message: control characters escaped, no longer than a line."""
+    text = ascii(str(name)) if not str(name).isprintable() else repr(str(name))
+    return text if len(text) <= 120 else text[:100] + "…" + text[-1]
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of the file ``name`` in ``folder``.
+
+    A link is followed only to the folder itself or, in a local Hugging Face cache, where ``snapshots/REVISION``
+    holds links, to the ``blobs`` beside it. Raises KQuantsError for a name that leads anywhere else.
+    """
+    if not name or name in (".", "..") or any(c in name for c in "/\\\0") or Path(name).is_absolute():
+        raise KQuantsError(f"{folder}: names the file {shown(name)}, expected a plain file name in that folder")
+    path = folder / name
+    home, real = folder.resolve(), path.resolve()
+    allowed = [home]
+    if home.parent.name == "snapshots":
+        allowed.append(home.parent.parent / "blobs")
+    if not any(real.is_relative_to(place) for place in allowed):
+        raise KQuantsError(f"{path}: is a link that leaves the folder, expected a file in it; copy the file there")
+    return path
+
+
+def regular(path: Path) -> os.stat_result:
+    """The status of a regular file; raises KQuantsError for a folder, a pipe, a device or nothing at all."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise KQuantsError(f"{path}: there is no such file") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise KQuantsError(f"{path}: is not a regular file")
+    return status
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The dict of a JSON object; raises ValueError when a key stands in it twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {shown(twice)} stands twice")
+    return found
+
+
+def parse_json(text: bytes, path: Path, *, strict_keys: bool = False) -> Any:
+    """The value of a JSON text; every way it can be wrong becomes a KQuantsError naming ``path``."""
+    try:
+        return json.loads(text.decode("utf-8"), object_pairs_hook=unique if strict_keys else None)
+    except RecursionError:
+        raise KQuantsError(f"{path}: nests too deep to be JSON of a checkpoint") from None
+    except ValueError as fault:
+        raise KQuantsError(f"{path}: is not valid JSON: {fault}") from None
+
+
+def read_text(path: Path, limit: int = MAX_JSON) -> bytes:
+    """The bytes of a regular file of at most ``limit`` bytes."""
+    size = regular(path).st_size
+    if size > limit:
+        raise KQuantsError(f"{path}: has {size} bytes, expected at most {limit}")
+    return path.read_bytes()
+
+
+def read_json(path: Path, limit: int = MAX_JSON) -> dict[str, Any]:
+    """The object in a JSON file of at most ``limit`` bytes; raises KQuantsError when it is anything else."""
+    value = parse_json(read_text(path, limit), path)
+    if not isinstance(value, dict):
+        raise KQuantsError(f"{path}: holds a {type(value).__name__}, expected a JSON object")
+    return value
+
+
+class Shard:
+    """One open file of weights, read at given places by any number of threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        regular(path)
+        self.path = path
+        self.fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        self.size = os.fstat(self.fd).st_size
+        self._lock = threading.Lock()
+
+    def read(self, offset: int, count: int) -> NDArray[np.uint8]:
+        """``count`` bytes from ``offset``; raises KQuantsError when the file has fewer."""
+        if offset < 0 or count < 0 or offset + count > self.size:
+            raise KQuantsError(f"{self.path}: has {self.size} bytes, expected bytes {offset} to {offset + count}")
+        out = np.empty(count, np.uint8)
+        done = 0
+        while done < count:
+            got = self._read_into(out.data[done:], offset + done)
+            if not got:
+                raise KQuantsError(f"{self.path}: became shorter while it was read: no byte at {offset + done}")
+            done += got
+        return out
+
+    def _read_into(self, buffer: memoryview, offset: int) -> int:
+        if sys.platform != "win32":
+            return os.preadv(self.fd, [buffer], offset)
+        with self._lock:
+            os.lseek(self.fd, offset, os.SEEK_SET)
+            piece = os.read(self.fd, len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Close the file; reading from it afterwards fails."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1

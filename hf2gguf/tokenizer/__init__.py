@@ -1,0 +1,1 @@
+"""A tokenizer of a checkpoint as metadata of a GGUF file."""
