@@ -1,0 +1,177 @@
+"""The process that loads libllama: one request in (JSON file, arrays beside it), one answer out.
+
+llama.cpp aborts on some bad inputs, and its logger is global; alone in a process neither can hurt the tests.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .structs import Batch, ContextParams, Imatrix, KeyOverride, ModelParams, QuantizeParams, TypeOverride
+
+Json = dict[str, Any]
+
+
+def load(folder: Path) -> c.CDLL:
+    """The library with the signatures of what is called here."""
+    lib = c.CDLL(str(folder / "libllama.v0.5.0.so"), mode=c.RTLD_GLOBAL)
+    pointer, i32 = c.c_void_p, c.c_int32
+    lib.llama_model_quantize_default_params.restype = QuantizeParams
+    lib.llama_model_quantize.argtypes = [c.c_char_p, c.c_char_p, c.POINTER(QuantizeParams)]
+    lib.llama_model_quantize.restype = c.c_uint32
+    lib.llama_model_default_params.restype = ModelParams
+    lib.llama_context_default_params.restype = ContextParams
+    lib.llama_model_load_from_file.argtypes = [c.c_char_p, ModelParams]
+    lib.llama_model_load_from_file.restype = pointer
+    lib.llama_init_from_model.argtypes = [pointer, ContextParams]
+    lib.llama_init_from_model.restype = pointer
+    lib.llama_model_get_vocab.argtypes = [pointer]
+    lib.llama_model_get_vocab.restype = pointer
+    lib.llama_vocab_n_tokens.argtypes = [pointer]
+    lib.llama_tokenize.argtypes = [pointer, c.c_char_p, i32, c.POINTER(i32), i32, c.c_bool, c.c_bool]
+    lib.llama_detokenize.argtypes = [pointer, c.POINTER(i32), i32, c.c_char_p, i32, c.c_bool, c.c_bool]
+    lib.llama_decode.argtypes = [pointer, Batch]
+    lib.llama_get_logits_ith.argtypes = [pointer, i32]
+    lib.llama_get_logits_ith.restype = c.POINTER(c.c_float)
+    backends = c.CDLL(str(folder / "libggml.v0.5.0.so"), mode=c.RTLD_GLOBAL)
+    backends.ggml_backend_load_all_from_path.argtypes = [c.c_char_p]
+    backends.ggml_backend_load_all_from_path(str(folder).encode())
+    return lib
+
+
+def quantize(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
+    """``llama_model_quantize`` with every parameter that was given."""
+    params = lib.llama_model_quantize_default_params()
+    for name, value in request["params"].items():
+        setattr(params, name, value)
+    if "imatrix" in request:
+        held = [np.ascontiguousarray(arrays[key], np.float32) for key in request["imatrix"].values()]
+        rows = [(name.encode(), a.ctypes.data, a.size) for name, a in zip(request["imatrix"], held, strict=True)]
+        params.imatrix = (Imatrix * (len(rows) + 1))(*(Imatrix(*row) for row in rows))
+    if "kv_overrides" in request:
+        params.kv_overrides = _key_overrides(request["kv_overrides"])
+    if "tensor_types" in request:
+        pairs = [TypeOverride(pattern.encode(), kind) for pattern, kind in request["tensor_types"]]
+        params.tt_overrides = (TypeOverride * (len(pairs) + 1))(*pairs)
+    if "prune_layers" in request:
+        layers = [*request["prune_layers"], -1]
+        params.prune_layers = (c.c_int32 * len(layers))(*layers)
+    status = lib.llama_model_quantize(request["source"].encode(), request["target"].encode(), c.byref(params))
+    return {"status": status}
+
+
+def _key_overrides(values: Json) -> c.Array[KeyOverride]:
+    table = (KeyOverride * (len(values) + 1))()
+    for entry, (key, value) in zip(table, values.items(), strict=False):
+        entry.key = key.encode()
+        member = type(value).__name__
+        entry.tag = ("int", "float", "bool", "str").index(member)
+        setattr(entry.value, member, value.encode() if isinstance(value, str) else value)
+    return table
+
+
+class Model:
+    """A model, or its vocabulary alone."""
+
+    def __init__(self, lib: c.CDLL, path: str, *, vocab_only: bool) -> None:
+        params = lib.llama_model_default_params()
+        params.vocab_only = vocab_only
+        self.lib = lib
+        self.model = lib.llama_model_load_from_file(path.encode(), params)
+        if not self.model:
+            sys.exit(f"llama.cpp does not load {path}")
+        self.vocab = lib.llama_model_get_vocab(self.model)
+
+    def tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        data = text.encode()
+        room = len(data) + 16
+        tokens = (c.c_int32 * room)()
+        count = self.lib.llama_tokenize(self.vocab, data, len(data), tokens, room, add_special, parse_special)
+        if count < 0:
+            sys.exit(f"llama_tokenize answered {count}")
+        return tokens[:count]
+
+    def detokenize(self, tokens: list[int]) -> str:
+        room = 256 * len(tokens) + 16
+        text = c.create_string_buffer(room)
+        count = self.lib.llama_detokenize(
+            self.vocab, (c.c_int32 * len(tokens))(*tokens), len(tokens), text, room, False, True
+        )
+        return text.raw[: max(count, 0)].decode("utf-8", "replace")
+
+    def context(self, size: int, threads: int) -> int:
+        params = self.lib.llama_context_default_params()
+        params.n_ctx = params.n_batch = params.n_ubatch = size
+        params.n_threads = params.n_threads_batch = threads
+        context = self.lib.llama_init_from_model(self.model, params)
+        if not context:
+            sys.exit("llama_init_from_model failed")
+        return int(context)
+
+    def decode(self, context: int, tokens: list[int], *, every: bool) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The logits after every token, or after the last: float32[rows, vocabulary]."""
+        count = len(tokens)
+        wanted = (c.c_int8 * count)(*[every or i == count - 1 for i in range(count)])
+        status = self.lib.llama_decode(
+            context, Batch(n_tokens=count, token=(c.c_int32 * count)(*tokens), logits=wanted)
+        )
+        if status != 0:
+            sys.exit(f"llama_decode answered {status}")
+        width = self.lib.llama_vocab_n_tokens(self.vocab)
+        rows = range(count) if every else (count - 1,)
+        return np.stack([np.ctypeslib.as_array(self.lib.llama_get_logits_ith(context, i), (width,)) for i in rows])
+
+
+def tokenize(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
+    """Tokens of each text."""
+    model = Model(lib, request["model"], vocab_only=True)
+    return {"tokens": [model.tokenize(t, request["add_special"], request["parse_special"]) for t in request["texts"]]}
+
+
+def logits(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
+    """Logits after every token of one sequence."""
+    model = Model(lib, request["model"], vocab_only=False)
+    tokens = request["tokens"]
+    arrays["logits"] = model.decode(model.context(len(tokens), request["threads"]), tokens, every=True)
+    return {}
+
+
+def generate(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
+    """Greedy continuation of a prompt: tokens, their text, and the logits each was chosen from."""
+    model = Model(lib, request["model"], vocab_only=False)
+    prompt = model.tokenize(request["prompt"], True, True)
+    context = model.context(len(prompt) + request["count"], request["threads"])
+    step, chosen, rows = prompt, [], []
+    for _ in range(request["count"]):
+        row = model.decode(context, step, every=False)[0].copy()
+        rows.append(row)
+        step = [int(row.argmax())]
+        chosen += step
+    arrays["logits"] = np.stack(rows)
+    return {"tokens": chosen, "text": model.detokenize(chosen)}
+
+
+def main(folder: str) -> None:
+    """Answer the request of ``folder``/request.json in ``folder``/answer.json, arrays in .npz beside them."""
+    place = Path(folder)
+    request = json.loads((place / "request.json").read_text())
+    arrays: dict[str, Any] = {}
+    if (place / "request.npz").exists():
+        arrays = dict(np.load(place / "request.npz"))
+    given = set(arrays)
+    lib = load(Path(request["library"]))
+    answer = {"quantize": quantize, "tokenize": tokenize, "logits": logits, "generate": generate}[request["do"]](
+        lib, request, arrays
+    )
+    np.savez(place / "answer.npz", **{name: a for name, a in arrays.items() if name not in given})
+    (place / "answer.json").write_text(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
