@@ -1,0 +1,32 @@
+"""GGUF files: header, metadata, tensor table, alignment, shards. Needs NumPy and nothing else.
+
+``open`` reads, ``write`` writes; ``lay_out`` says where everything goes before a byte is written.
+"""
+
+from . import atomic
+from .errors import KQuantsError
+from .layout import Layout, TensorInfo, lay_out
+from .reader import GGUFFile, Metadata, Tensor, open
+from .strings import Strings
+from .types import TENSOR_TYPES, TensorType, ValueType, tensor_type
+from .values import Field
+from .writer import write
+
+__all__ = [
+    "TENSOR_TYPES",
+    "Field",
+    "GGUFFile",
+    "KQuantsError",
+    "Layout",
+    "Metadata",
+    "Strings",
+    "Tensor",
+    "TensorInfo",
+    "TensorType",
+    "ValueType",
+    "atomic",
+    "lay_out",
+    "open",
+    "tensor_type",
+    "write",
+]

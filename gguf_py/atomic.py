@@ -1,0 +1,94 @@
+"""Output that is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import KQuantsError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator[int]:
+    """Give a file descriptor, for reading and writing, whose file gets the name ``path`` when the block ends well.
+
+    Until then the bytes lie beside it, under a name that ends in ``.partial-`` and a random word; when the block
+    raises, that file is removed and whatever ``path`` was before stays. With ``size`` the room is reserved first, so
+    that a disk that cannot hold the file is told at once. Raises KQuantsError when the folder is missing or not
+    writable, when ``path`` is something other than a file, and when the disk is full.
+    """
+    # A link keeps pointing where it pointed, at the new contents.
+    final = Path(os.path.realpath(path))
+    _check_target(final, path)
+    partial = final.with_name(f"{final.name[:200]}.partial-{secrets.token_hex(4)}")
+    try:
+        handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as fault:
+        raise KQuantsError(f"cannot write {os.fspath(path)}: {(fault.strerror or str(fault)).lower()}") from None
+    try:
+        try:
+            if size is not None:
+                _reserve(handle, size)
+            yield handle
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        partial.replace(final)
+        _sync_folder(final.parent)
+    except OSError as fault:
+        if fault.errno not in _FULL:
+            raise
+        needed = f" ({size:,} bytes are needed)" if size is not None else ""
+        raise KQuantsError(f"cannot write {os.fspath(path)}: the disk is full{needed}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_all(handle: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all bytes at an offset of the file, however few the system takes at a time; safe from several threads."""
+    rest = memoryview(data).cast("B")
+    while len(rest):
+        done = os.pwrite(handle, rest, offset)
+        rest, offset = rest[done:], offset + done
+
+
+def _check_target(final: Path, path: str | os.PathLike[str]) -> None:
+    try:
+        mode = final.stat().st_mode
+    except FileNotFoundError:
+        if not final.parent.is_dir():
+            raise KQuantsError(f"cannot write {os.fspath(path)}: there is no folder {final.parent}") from None
+        return
+    except OSError as fault:
+        raise KQuantsError(f"cannot write {os.fspath(path)}: {(fault.strerror or str(fault)).lower()}") from None
+    if not stat.S_ISREG(mode):
+        raise KQuantsError(f"cannot write {os.fspath(path)}: it exists and is not a file")
+
+
+def _reserve(handle: int, size: int) -> None:
+    if size and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(handle, 0, size)
+        except OSError as fault:
+            if fault.errno in _FULL:
+                raise
+            os.ftruncate(handle, size)  # a file system that cannot reserve: find out while writing
+    else:
+        os.ftruncate(handle, size)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name last; file systems and systems that cannot sync a folder need not."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

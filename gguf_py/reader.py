@@ -1,0 +1,287 @@
+"""Read a GGUF file: its header at once, everything else when it is asked for, nothing on trust."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import mmap
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import strings
+from .errors import KQuantsError
+from .layout import LARGEST, MAGIC, TensorInfo, check_shape, padded, stated_alignment
+from .types import ValueType, tensor_type
+from .values import NATIVE, ByteOrder, Field, measure
+
+_PLAIN = {"F32": "f4", "F16": "f2", "BF16": "u2", "F64": "f8", "I8": "i1", "I16": "i2", "I32": "i4", "I64": "i8"}
+
+
+class Incomplete(Exception):
+    """The header goes on behind the bytes that were given; ``needed`` is the least that can help."""
+
+    def __init__(self, needed: int) -> None:
+        """Remember how many bytes from the beginning of the file are needed."""
+        super().__init__(needed)
+        self.needed = needed
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor(TensorInfo):
+    """A tensor of a file that is open; its weights stay in the file until they are looked at."""
+
+    offset: int = 0
+    """Of its first byte, from the beginning of the file."""
+    file: GGUFFile | None = None
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The bytes as they are in the file, a read-only view: the shape's leading axes, then bytes of a row."""
+        if self.file is None or self.file.buffer is None:
+            raise KQuantsError(f"tensor {self.name!r}: only the header of this file is here, or the file is closed")
+        flat = np.frombuffer(self.file.buffer, np.uint8, self.nbytes, self.offset)
+        return flat.reshape(*self.shape[:-1], self.row_bytes)
+
+    def to_numpy(self) -> NDArray[np.float32]:
+        """The weights as float32, of the tensor's shape, decoded whole."""
+        data = self.data
+        byteorder = self.file.byteorder if self.file is not None else NATIVE
+        plain = _PLAIN.get(self.type.name)
+        if plain is None:
+            if byteorder != "little":
+                raise KQuantsError(f"tensor {self.name!r}: {self.type} blocks of a big-endian file are not decoded")
+            kquants = importlib.import_module("kquants")  # here, not above: a file opens without the codecs
+            decoded: NDArray[np.float32] = kquants.dequantize(data, self.type.name)
+            return decoded.reshape(self.shape)
+        numbers = data.reshape(-1).view(("<" if byteorder == "little" else ">") + plain)
+        if self.type.name == "BF16":
+            return (numbers.astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
+        return numbers.astype(np.float32).reshape(self.shape)
+
+    @property
+    def info(self) -> TensorInfo:
+        """Name, type and shape alone."""
+        return TensorInfo(self.name, self.type, self.shape)
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.name!r}, {self.type}, {self.shape}, {self.nbytes:,} bytes at {self.offset:,})"
+
+
+class Metadata(Mapping[str, Any]):
+    """The values of a file's metadata by key, in file order; each decoded when it is first asked for."""
+
+    def __init__(self, fields: Mapping[str, Field]) -> None:
+        """Show the values of ``fields``."""
+        self._fields = fields
+
+    def __getitem__(self, key: str) -> Any:
+        return self._fields[key].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Metadata({{{', '.join(f'{k!r}: {self[k]!r}' for k in self)}}})"
+
+
+@dataclass(frozen=True, eq=False)
+class GGUFFile:
+    """A file that is open for reading; a context manager. What was taken from it stays valid after ``close``."""
+
+    path: Path | str
+    version: int
+    byteorder: ByteOrder
+    alignment: int
+    fields: Mapping[str, Field]
+    """Metadata by key in file order, with types; ``metadata`` has the values alone."""
+    tensors: Mapping[str, Tensor]
+    """Tensors by name in file order."""
+    data_offset: int
+    """Where the tensor data begins: the header's end, padded to the alignment (or the file's end, if sooner)."""
+    size: int
+    """Of the file in bytes."""
+    buffer: mmap.mmap | None = None
+    """The file in memory; None when only the header was read, or after ``close``."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """Values by key in file order."""
+        return Metadata(self.fields)
+
+    def close(self) -> None:
+        """Let go of the file; views that were taken keep their part of it alive."""
+        buffer = self.buffer
+        object.__setattr__(self, "buffer", None)
+        if buffer is not None:
+            with contextlib.suppress(BufferError):
+                buffer.close()
+
+    def __enter__(self) -> GGUFFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"<GGUF v{self.version} {self.byteorder}-endian: {os.fspath(self.path)}, {len(self.fields)} metadata keys, "
+            f"{len(self.tensors)} tensors, {self.size:,} bytes>"
+        )
+
+    def _repr_html_(self) -> str:
+        from .html import page
+
+        return page(self)
+
+
+def open(path: str | os.PathLike[str]) -> GGUFFile:
+    """Open a GGUF file, version 2 or 3, of either byte order, memory-mapped and read-only.
+
+    The header is parsed and checked at once: every count, length, type and offset against the bytes that are there.
+    Values and weights are read when they are asked for. Raises KQuantsError when the file is missing, is not a GGUF
+    file, ends too soon or contradicts itself.
+    """
+    name = os.fspath(path)
+    try:
+        with Path(path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < len(MAGIC):
+                raise KQuantsError(f"{name} is not a GGUF file: it has {size} bytes")
+            buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as fault:
+        raise KQuantsError(f"cannot open {name}: {(fault.strerror or str(fault)).lower()}") from None
+    opened = parse(memoryview(buffer), size, Path(path))
+    object.__setattr__(opened, "buffer", buffer)
+    return opened
+
+
+def parse(data: memoryview, size: int, path: Path | str) -> GGUFFile:
+    """Parse a header from the first bytes of a file of ``size`` bytes; ``path`` is for messages.
+
+    Raises KQuantsError as ``open`` does, and Incomplete when ``data`` is less than the file and ends in the header.
+    """
+    try:
+        return _Parser(data, size, path).file()
+    except KQuantsError as fault:
+        raise KQuantsError(f"{os.fspath(path)}: {fault}") from None
+
+
+class _Parser:
+    """A place in the header that moves forward; every step is checked against the bytes that there are."""
+
+    def __init__(self, data: memoryview, size: int, path: Path | str) -> None:
+        self.data, self.size, self.path = data, size, path
+        self.at, self.order = 0, "<"
+        self.doing = "the header"
+
+    def file(self) -> GGUFFile:
+        byteorder, version = self._start()
+        tensors, fields = self._unpack("QQ")
+        self._possible(tensors, 24, "tensors")
+        self._possible(fields, 13, "metadata keys")
+        by_key = self._fields(fields)
+        alignment = stated_alignment(by_key.values())
+        infos = self._infos(tensors)
+        # Upstream writes a file without tensors with or without padding behind its header.
+        origin = padded(self.at, alignment) if infos else min(padded(self.at, alignment), self.size)
+        opened = GGUFFile(self.path, version, byteorder, alignment, MappingProxyType(by_key), {}, origin, self.size)
+        placed = {t.name: replace(t, offset=origin + t.offset, file=opened) for t in infos}
+        for tensor in placed.values():
+            if tensor.offset + tensor.nbytes > self.size:
+                raise KQuantsError(
+                    f"tensor {tensor.name!r} ends at byte {tensor.offset + tensor.nbytes:,}, but the file has "
+                    f"{self.size:,} bytes: it is cut short or damaged"
+                )
+        object.__setattr__(opened, "tensors", MappingProxyType(placed))
+        return opened
+
+    def _start(self) -> tuple[ByteOrder, int]:
+        if bytes(self.data[:4]) != MAGIC:
+            raise KQuantsError(f"not a GGUF file: it begins with {bytes(self.data[:4])!r} instead of {MAGIC!r}")
+        self.at = 4
+        (version,) = self._unpack("I")
+        if version & 0xFFFF == 0:
+            self.order, self.at = ">", 4
+            (version,) = self._unpack("I")
+        if version not in (2, 3):
+            raise KQuantsError(f"GGUF version {version} is not supported, only 2 and 3 are")
+        return ("little" if self.order == "<" else "big"), version
+
+    def _fields(self, count: int) -> dict[str, Field]:
+        fields: dict[str, Field] = {}
+        for index in range(count):
+            self.doing = f"metadata key {index + 1} of {count}"
+            key = self._string()
+            self.doing = f"metadata key {key!r}"
+            if not key or key in fields:
+                raise KQuantsError(f"metadata key {key!r} {'comes twice' if key else 'is empty'}")
+            (code,) = self._unpack("I")
+            try:
+                type_, start = ValueType(code), self.at
+                self.at, item = measure(self.data, start, type_, self.order)
+            except (struct.error, OverflowError) as fault:
+                self._short(fault.args[0])
+            except ValueError as fault:
+                raise KQuantsError(f"{self.doing}: {str(fault).replace('ValueType', 'metadata type')}") from None
+            fields[key] = Field.read(key, type_, item, self.data[start : self.at], self.order)
+        return fields
+
+    def _infos(self, count: int) -> list[Tensor]:
+        infos: dict[str, Tensor] = {}
+        for index in range(count):
+            self.doing = f"tensor {index + 1} of {count}"
+            name = self._string()
+            self.doing = f"tensor {name!r}"
+            if name in infos:
+                raise KQuantsError(f"tensor {name!r} comes twice")
+            (axes,) = self._unpack("I")
+            if axes > 4:
+                raise KQuantsError(f"tensor {name!r} has {axes} axes, at most 4 are possible")
+            *sizes, code, offset = self._unpack(f"{axes}QIQ")
+            try:
+                type_ = tensor_type(code)
+            except KQuantsError:
+                raise KQuantsError(f"tensor {name!r} is of type {code}, which does not exist") from None
+            shape = tuple(reversed(sizes))
+            check_shape(name, type_, shape)
+            if offset > LARGEST - prod(shape) * 8:
+                raise KQuantsError(f"tensor {name!r} begins at byte {offset:,}, where no file reaches")
+            infos[name] = Tensor(name, type_, shape, offset)
+        return list(infos.values())
+
+    def _unpack(self, form: str) -> tuple[Any, ...]:
+        reader = struct.Struct(self.order + form)
+        if self.at + reader.size > len(self.data):
+            self._short(self.at + reader.size)
+        self.at += reader.size
+        return reader.unpack_from(self.data, self.at - reader.size)
+
+    def _string(self) -> str:
+        (length,) = self._unpack("Q")
+        if self.at + length > len(self.data):
+            self._short(self.at + length)
+        self.at += length
+        return strings.to_text(self.data[self.at - length : self.at])
+
+    def _possible(self, count: int, least: int, what: str) -> None:
+        if count * least > self.size - self.at:
+            raise KQuantsError(f"the header speaks of {count:,} {what}, too many for {self.size:,} bytes")
+
+    def _short(self, needed: object) -> None:
+        """Raise: the bytes end too soon, because the file does or because only its beginning was given."""
+        end = needed if isinstance(needed, int) else len(self.data) + 1
+        if len(self.data) < self.size and end <= self.size:
+            raise Incomplete(end)
+        raise KQuantsError(f"the file ends in {self.doing}: it is cut short or damaged ({self.size:,} bytes)")

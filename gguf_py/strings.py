@@ -1,0 +1,97 @@
+"""String arrays that cost nothing until they are looked at."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def to_text(raw: bytes | memoryview) -> str:
+    """Text of a string's bytes; bytes that are not UTF-8 become lone surrogates, so that nothing is lost."""
+    return str(raw, "utf-8", "surrogateescape")
+
+
+def to_bytes(text: str | bytes | bytearray) -> bytes:
+    """Bytes of a string, the inverse of ``to_text``; raises UnicodeEncodeError for any other lone surrogate."""
+    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else bytes(text)
+
+
+def skip(data: memoryview, at: int, count: int, order: str) -> int:
+    """Offset behind ``count`` length-prefixed strings that start at ``at``; raises struct.error past the end.
+
+    Each length says where the next one lies, so the walk is sequential; it reads nothing but the lengths.
+    """
+    length = struct.Struct(order + "Q").unpack_from
+    for _ in range(count):
+        at += 8 + length(data, at)[0]
+    return at
+
+
+def pack(values: Iterable[str | bytes | bytearray], order: str) -> bytes:
+    """The bytes of strings in a file: each as a 64-bit length and that many bytes."""
+    length = struct.Struct(order + "Q").pack
+    return b"".join([part for raw in map(to_bytes, values) for part in (length(len(raw)), raw)])
+
+
+class Strings(Sequence[str]):
+    """The strings of an array in a file: a sequence that finds and decodes them when they are asked for."""
+
+    __slots__ = ("_count", "_data", "_order", "_starts")
+
+    def __init__(self, data: memoryview, count: int, order: str) -> None:
+        """Lay a view of exactly ``count`` checked strings, with ``order`` the struct letter of the byte order."""
+        self._data, self._count, self._order = data, count, order
+        self._starts: NDArray[np.int64] | None = None
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        length, at = struct.Struct(self._order + "Q").unpack_from, 0
+        for _ in range(self._count):
+            start = at + 8
+            at = start + length(self._data, at)[0]
+            yield start, at
+
+    def raw(self, index: int) -> bytes:
+        """The bytes of one string, as they are in the file."""
+        if self._starts is None:
+            self._starts = np.fromiter((lo for lo, _ in self._spans()), np.int64, self._count)
+        start = int(self._starts[index])
+        (size,) = struct.unpack_from(self._order + "Q", self._data, start - 8)
+        return bytes(self._data[start : start + size])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the strings and their lengths take in the file."""
+        return len(self._data)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        return to_text(self.raw(index))
+
+    def __iter__(self) -> Iterator[str]:
+        data = self._data
+        return (to_text(data[lo:hi]) for lo, hi in self._spans())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Strings) and self._order == other._order:
+            return self._count == other._count and self._data == other._data
+        if isinstance(other, Sequence) and not isinstance(other, str):
+            return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self[:3])) + (", …" if self._count > 3 else "")
+        return f"<{self._count} strings: {shown}>"

@@ -1,0 +1,311 @@
+"""Metadata values: the thirteen types, from Python to the file's bytes and back.
+
+Source: the format's specification in ggml (``docs/gguf.md``) and what llama.cpp v0.5.0 reads and writes.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import strings
+from .errors import KQuantsError
+from .strings import Strings
+from .types import ValueType
+
+ByteOrder = Literal["little", "big"]
+
+_DTYPES: dict[ValueType, str] = {
+    ValueType.UINT8: "u1",
+    ValueType.INT8: "i1",
+    ValueType.UINT16: "u2",
+    ValueType.INT16: "i2",
+    ValueType.UINT32: "u4",
+    ValueType.INT32: "i4",
+    ValueType.FLOAT32: "f4",
+    ValueType.BOOL: "b1",
+    ValueType.UINT64: "u8",
+    ValueType.INT64: "i8",
+    ValueType.FLOAT64: "f8",
+}
+_OF_DTYPE = {dtype: type_ for type_, dtype in _DTYPES.items()}
+_SIZES = {type_: int(dtype[1]) for type_, dtype in _DTYPES.items()}
+_DEEPEST = 16
+"""Arrays inside arrays that a file may nest; nothing real nests more than one."""
+
+
+def order_letter(byteorder: ByteOrder) -> str:
+    """How ``struct`` and NumPy spell a byte order."""
+    return "<" if byteorder == "little" else ">"
+
+
+class Field:
+    """One metadata key with its type and value; read from a file, its value is decoded when first asked for.
+
+    A number is a Python int, float or bool, a string a str; an array of numbers is a NumPy array, one of strings a
+    lazy sequence of str, one of arrays a list. ``raw`` holds the payload's bytes as the file has them (all that
+    follows the type), or None for a field made by ``Field.of``.
+    """
+
+    __slots__ = ("_order", "_value", "item", "key", "raw", "type")
+
+    def __init__(
+        self, key: str, type: ValueType, value: Any, item: ValueType | None = None, raw: memoryview | None = None
+    ) -> None:
+        """Set the parts as they are; ``Field.of`` is the one that checks them."""
+        self.key, self.type, self.item, self.raw = key, type, item, raw
+        self._value, self._order = value, "<"
+
+    @classmethod
+    def of(cls, key: str, value: Any, type: ValueType | None = None, item: ValueType | None = None) -> Field:
+        """Make a field; without ``type``, infer it as upstream's Python writer does.
+
+        bool is BOOL, int INT32, float FLOAT32, str or bytes STRING, a list an ARRAY of what its first item is; a
+        NumPy scalar or array keeps its own type. Raises KQuantsError when the value does not fit the type, when
+        a list mixes types, and when an empty list comes without ``item``.
+        """
+        if type is None:
+            type, inferred = (ValueType.ARRAY, item) if item is not None else _infer(key, value)
+            item = inferred
+        elif type is ValueType.ARRAY and item is None:
+            item = _infer_item(key, value)
+        field = cls(key, type, value, item if type is ValueType.ARRAY else None)
+        raw = memoryview(field.payload("little"))
+        end, _ = measure(raw, 0, type, "<")
+        field._value = decode(raw[:end], type, "<")
+        return field
+
+    @classmethod
+    def read(cls, key: str, type: ValueType, item: ValueType | None, raw: memoryview, order: str) -> Field:
+        """Make a field of checked bytes in a file; ``order`` is the struct letter of the file's byte order."""
+        field = cls(key, type, _UNREAD, item, raw)
+        field._order = order
+        return field
+
+    @property
+    def value(self) -> Any:
+        """The value, in Python's or NumPy's terms."""
+        if self._value is _UNREAD:
+            assert self.raw is not None
+            self._value = decode(self.raw, self.type, self._order)
+        return self._value
+
+    def payload(self, byteorder: ByteOrder) -> bytes:
+        """The bytes behind the type in a file of that byte order; raises KQuantsError when the value does not fit."""
+        order = order_letter(byteorder)
+        if self.raw is not None and order == self._order:
+            return bytes(self.raw)
+        return _encode(self.key, self.value, self.type, self.item, order)
+
+    def renamed(self, key: str) -> Field:
+        """The same value under another key."""
+        field = Field(key, self.type, self._value, self.item, self.raw)
+        field._order = self._order
+        return field
+
+    @property
+    def count(self) -> int | None:
+        """Items of an array, without decoding it; None for any other type."""
+        if self.type is not ValueType.ARRAY:
+            return None
+        if self.raw is None:
+            return len(self.value)
+        return int(struct.unpack_from(self._order + "Q", self.raw, 4)[0])
+
+    @property
+    def type_name(self) -> str:
+        """The type in words, such as ``UINT32`` or ``ARRAY of STRING``."""
+        return f"ARRAY of {self.item.name}" if self.item is not None else self.type.name
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Field):
+            return NotImplemented
+        same = (self.key, self.type, self.item) == (other.key, other.type, other.item)
+        return same and self.payload("little") == other.payload("little")
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.type))
+
+    def __repr__(self) -> str:
+        return f"Field({self.key!r}, {self.type_name}, {self.value!r})"
+
+
+_UNREAD: Any = object()
+
+
+def measure(data: memoryview, at: int, type_: ValueType, order: str, depth: int = 0) -> tuple[int, ValueType | None]:
+    """Offset behind a value that starts at ``at``, and an array's item type.
+
+    Nothing is decoded. Raises struct.error when the bytes end first, ValueError when an array's item type does
+    not exist or arrays nest too deep.
+    """
+    size = _SIZES.get(type_)
+    if size is not None:
+        return _within(data, at + size), None
+    if type_ is ValueType.STRING:
+        return _within(data, strings.skip(data, at, 1, order)), None
+    code, count = struct.unpack_from(order + "IQ", data, at)
+    item, at = ValueType(code), at + 12
+    size = _SIZES.get(item)
+    if size is not None:
+        return _within(data, at + size * count), item
+    if item is ValueType.STRING:
+        # The least an item can take is checked first, so that a lie about the count ends here and not in a long walk.
+        _within(data, at + 8 * count)
+        return _within(data, strings.skip(data, at, count, order)), item
+    if depth >= _DEEPEST:
+        raise ValueError(f"arrays nest deeper than {_DEEPEST}")
+    _within(data, at + 12 * count)
+    for _ in range(count):
+        at, _ = measure(data, at, ValueType.ARRAY, order, depth + 1)
+    return at, item
+
+
+def _within(data: memoryview, end: int) -> int:
+    if end > len(data):
+        raise struct.error(end)
+    return end
+
+
+def decode(raw: memoryview, type_: ValueType, order: str) -> Any:
+    """The value of a payload that ``measure`` has passed."""
+    if type_ in _DTYPES:
+        number = np.frombuffer(raw, order + _DTYPES[type_], 1)[0]
+        return bool(raw[0]) if type_ is ValueType.BOOL else number.item()
+    if type_ is ValueType.STRING:
+        return strings.to_text(raw[8:])
+    code, count = struct.unpack_from(order + "IQ", raw, 0)
+    item, body = ValueType(code), raw[12:]
+    if item is ValueType.BOOL:
+        return np.frombuffer(body, np.uint8, count) != 0
+    if item in _DTYPES:
+        return np.frombuffer(body, order + _DTYPES[item], count)
+    if item is ValueType.STRING:
+        return Strings(body, count, order)
+    return list(_nested(body, count, order))
+
+
+def _nested(body: memoryview, count: int, order: str) -> Iterator[Any]:
+    at = 0
+    for _ in range(count):
+        end, _ = measure(body, at, ValueType.ARRAY, order)
+        yield decode(body[at:end], ValueType.ARRAY, order)
+        at = end
+
+
+def _encode(key: str, value: Any, type_: ValueType, item: ValueType | None, order: str) -> bytes:
+    if type_ is ValueType.ARRAY:
+        assert item is not None
+        if not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, str):
+            raise KQuantsError(f"metadata key {key!r}: an array is expected, found {value!r}")
+        return struct.pack(order + "IQ", item, len(value)) + _items(key, value, item, order)
+    if type_ is ValueType.STRING:
+        return _texts(key, [value], order)
+    if isinstance(value, (Sequence, np.ndarray)):
+        raise KQuantsError(f"metadata key {key!r}: one {type_.name} is expected, found {_shown(value)}")
+    return _numbers(key, [value], type_, order)
+
+
+def _items(key: str, values: Sequence[Any] | NDArray[Any], item: ValueType, order: str) -> bytes:
+    if item is ValueType.STRING:
+        return _texts(key, values, order)
+    if item is ValueType.ARRAY:
+        return b"".join(_encode(key, value, item, _infer_item(key, value, inside=True), order) for value in values)
+    return _numbers(key, values, item, order)
+
+
+def _texts(key: str, values: Sequence[Any] | NDArray[Any], order: str) -> bytes:
+    try:
+        return strings.pack(values, order)
+    except (TypeError, AttributeError, UnicodeEncodeError):
+        pass
+    wrong = next(v for v in values if not _is_text(v))
+    raise KQuantsError(f"metadata key {key!r}: text is expected, found {_shown(wrong)}")
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        strings.to_bytes(value)
+    except (TypeError, AttributeError, UnicodeEncodeError):
+        return False
+    return isinstance(value, (str, bytes, bytearray))
+
+
+def _numbers(key: str, values: Sequence[Any] | NDArray[Any], type_: ValueType, order: str) -> bytes:
+    """Numbers as the file's; what would be cut, rounded to another integer or overflow raises instead."""
+    dtype = np.dtype(order + _DTYPES[type_])
+    fits = {"u": "ui", "i": "ui", "f": "fui", "b": "b"}[dtype.kind]
+    found = np.asarray(values)
+    if found.size == 0:
+        return b""
+    if dtype.kind in "ui" and found.dtype.kind in "fO" and all(isinstance(v, int) for v in values):
+        found = np.asarray(values, object)  # Python integers that no one NumPy type holds together
+    if found.ndim == 1 and found.dtype.kind in fits + ("O" if dtype.kind in "ui" else ""):
+        if dtype.kind in "ui" and found.dtype != dtype:
+            low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+            if not (low <= int(found.min()) and int(found.max()) <= high):
+                wrong = next(v for v in found.tolist() if not low <= v <= high)
+                raise KQuantsError(f"metadata key {key!r}: {wrong} is no {type_.name} ({low} to {high})")
+        try:
+            with np.errstate(over="raise"):
+                return found.astype(dtype).tobytes()
+        except (FloatingPointError, OverflowError, ValueError, TypeError):
+            pass
+    raise KQuantsError(f"metadata key {key!r}: {type_.name} is expected, found {_shown(values)}")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _infer(key: str, value: Any) -> tuple[ValueType, ValueType | None]:
+    if isinstance(value, (bool, np.bool_)):
+        return ValueType.BOOL, None
+    if isinstance(value, np.generic) and f"{value.dtype.kind}{value.dtype.itemsize}" in _OF_DTYPE:
+        return _OF_DTYPE[f"{value.dtype.kind}{value.dtype.itemsize}"], None
+    if isinstance(value, int):
+        return ValueType.INT32, None
+    if isinstance(value, float):
+        return ValueType.FLOAT32, None
+    if isinstance(value, (str, bytes, bytearray)):
+        return ValueType.STRING, None
+    if isinstance(value, (Sequence, np.ndarray)):
+        return ValueType.ARRAY, _infer_item(key, value)
+    raise KQuantsError(f"metadata key {key!r}: no metadata type holds a {type(value).__name__}")
+
+
+def _infer_item(key: str, value: Any, inside: bool = False) -> ValueType:
+    if isinstance(value, np.ndarray):
+        name = f"{value.dtype.kind}{value.dtype.itemsize}"
+        if value.ndim > 1:
+            return ValueType.ARRAY
+        if name in _OF_DTYPE:
+            return _OF_DTYPE[name]
+        if value.dtype.kind == "U":
+            return ValueType.STRING
+        raise KQuantsError(f"metadata key {key!r}: no metadata type holds an array of {value.dtype}")
+    if isinstance(value, Strings):
+        return ValueType.STRING
+    if isinstance(value, (bytes, bytearray)):
+        return ValueType.UINT8
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise KQuantsError(f"metadata key {key!r}: an array is expected, found {_shown(value)}")
+    if not value:
+        if inside:  # an empty list in a list: only an array of arrays decodes to one
+            return ValueType.ARRAY
+        raise KQuantsError(f"metadata key {key!r}: an empty array needs its item type")
+    kinds = {_infer(key, v)[0] for v in value}
+    if len(kinds) > 1:
+        names = ", ".join(sorted(k.name for k in kinds))
+        raise KQuantsError(f"metadata key {key!r}: an array holds one type, found {names}")
+    return kinds.pop()
+
+
+NATIVE: ByteOrder = "little" if sys.byteorder == "little" else "big"
+"""This machine's byte order."""
