@@ -97,7 +97,7 @@ def write(folder: Path, layers: int = 22) -> int:
         file.write(len(text).to_bytes(8, "little") + text)
         for index, shape in enumerate(tensors.values()):
             for chunk in values(index, shape):
-                file.write(chunk.view(np.uint8))
+                file.write(chunk.tobytes())
     partial.rename(folder / "model.safetensors")
     return offset // 2
 

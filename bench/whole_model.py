@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
+Command = list[str | Path]
 TYPES = "Q4_K_M,Q5_K_M,Q2_K,Q3_K_M,Q6_K,Q8_0,Q4_0"
 
 
@@ -53,7 +54,7 @@ class Job:
     runs: tuple[list[Run], list[Run]] = field(default_factory=lambda: ([], []))
 
 
-def run(command: Sequence[str | Path], *, timed_inside: bool = False) -> Run:
+def run(command: Command, *, timed_inside: bool = False) -> Run:
     """Run a command; with ``timed_inside`` the seconds are the last line it prints."""
     os.sync()  # what an earlier run wrote must not be paid for by this one
     start = time.perf_counter()
@@ -92,7 +93,15 @@ def jobs(checkpoint: Path, scratch: Path, given: argparse.Namespace) -> list[Job
 
     def converted(name: str, outtype: str) -> Job:
         ours, theirs = scratch / f"ours-{outtype}.gguf", scratch / f"peer-{outtype}.gguf"
-        script = [given.converter_python, given.converter, checkpoint, "--outtype", outtype, "--outfile", theirs]
+        script: Command = [
+            given.converter_python,
+            given.converter,
+            checkpoint,
+            "--outtype",
+            outtype,
+            "--outfile",
+            theirs,
+        ]
         return Job(
             name,
             kquants("convert", checkpoint, "--outtype", outtype, "--outfile", ours, "--threads", threads),
@@ -102,7 +111,7 @@ def jobs(checkpoint: Path, scratch: Path, given: argparse.Namespace) -> list[Job
 
     def quantized(kind: str) -> Job:
         ours, theirs = scratch / f"ours-{kind}.gguf", scratch / f"peer-{kind}.gguf"
-        module = [sys.executable, "-m", "bench.llama_quantize", f16, theirs, kind, threads]
+        module: Command = [sys.executable, "-m", "bench.llama_quantize", f16, theirs, kind, threads]
         return Job(
             f"F16 to {kind}",
             kquants("quantize", f16, ours, kind, "--threads", threads),
@@ -112,8 +121,23 @@ def jobs(checkpoint: Path, scratch: Path, given: argparse.Namespace) -> list[Job
 
     def one_pass(kind: str) -> Job:
         ours = scratch / f"one-pass-{kind}.gguf"
-        peer = [given.converter_python, given.converter, checkpoint, "--outtype", "f16", "--outfile", scratch / "two"]
-        module = [sys.executable, "-m", "bench.llama_quantize", scratch / "two", scratch / f"peer-{kind}.gguf", kind]
+        peer: Command = [
+            given.converter_python,
+            given.converter,
+            checkpoint,
+            "--outtype",
+            "f16",
+            "--outfile",
+            scratch / "two",
+        ]
+        module: Command = [
+            sys.executable,
+            "-m",
+            "bench.llama_quantize",
+            scratch / "two",
+            scratch / f"peer-{kind}.gguf",
+            kind,
+        ]
 
         def both() -> Run:
             first, second = run(peer), run([*module, threads], timed_inside=True)
