@@ -7,6 +7,8 @@ from . import atomic
 from .errors import KQuantsError
 from .layout import Layout, TensorInfo, lay_out
 from .reader import GGUFFile, Metadata, Tensor, open
+from .rewrite import rewrite
+from .shards import ShardSet, open_shards
 from .strings import Strings
 from .types import TENSOR_TYPES, TensorType, ValueType, tensor_type
 from .values import Field
@@ -19,6 +21,7 @@ __all__ = [
     "KQuantsError",
     "Layout",
     "Metadata",
+    "ShardSet",
     "Strings",
     "Tensor",
     "TensorInfo",
@@ -27,6 +30,8 @@ __all__ = [
     "atomic",
     "lay_out",
     "open",
+    "open_shards",
+    "rewrite",
     "tensor_type",
     "write",
 ]

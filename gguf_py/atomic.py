@@ -13,6 +13,8 @@ from pathlib import Path
 from .errors import KQuantsError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MOST = 1 << 30
+_PIECE = 1 << 20
 
 
 @contextlib.contextmanager
@@ -57,6 +59,31 @@ def write_all(handle: int, data: bytes | memoryview, offset: int) -> None:
     while len(rest):
         done = os.pwrite(handle, rest, offset)
         rest, offset = rest[done:], offset + done
+
+
+def copy_range(source: int, offset: int, handle: int, at: int, size: int, what: str) -> None:
+    """Copy bytes from one file descriptor to another, in the kernel where it can.
+
+    File systems that share blocks between files do not even copy. Raises KQuantsError, naming ``what``, when the
+    source has become shorter.
+    """
+    in_kernel = hasattr(os, "copy_file_range")
+    while size:
+        done = 0
+        if in_kernel:
+            try:
+                done = os.copy_file_range(source, handle, min(size, _MOST), offset, at)
+            except OSError as fault:
+                if fault.errno in _FULL:
+                    raise
+                in_kernel = False  # two file systems, or one that cannot: read and write
+        if not in_kernel:
+            piece = os.pread(source, min(size, _PIECE), offset)
+            write_all(handle, piece, at)
+            done = len(piece)
+        if done == 0:
+            raise KQuantsError(f"the input ends in {what}: it has become shorter while it was read")
+        offset, at, size = offset + done, at + done, size - done
 
 
 def _check_target(final: Path, path: str | os.PathLike[str]) -> None:

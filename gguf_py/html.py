@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ def page(file: GGUFFile) -> str:
     )
 
 
-def _table(what: str, count: int, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(what: str, count: int, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     cells = "".join(f"<th>{head}</th>" for head in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     rest = f"<p>… and {count - len(rows):,} more</p>" if count > len(rows) else ""

@@ -88,8 +88,8 @@ def lay_out(
     The alignment is what the field ``general.alignment`` says, else 32; to name another one here is an error, since
     no reader would know of it. ``offsets``, counted from the beginning of the data, are for writing a file again
     whose tensors do not lie in their order; ``pad=False`` ends a file without tensors right behind its header, as
-    upstream's Python writer does where its C writer pads. Raises KQuantsError for a key or a name that comes twice, a row that
-    fills no whole blocks, and whatever does not fit the format.
+    upstream's Python writer does where its C writer pads. Raises KQuantsError for a key or a name that comes twice,
+    a row that fills no whole blocks, and whatever does not fit the format.
     """
     fields, infos = tuple(fields), tuple(infos)
     if byteorder not in ("little", "big") or version not in (2, 3):

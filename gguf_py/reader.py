@@ -109,7 +109,7 @@ class GGUFFile:
     tensors: Mapping[str, Tensor]
     """Tensors by name in file order."""
     data_offset: int
-    """Where the tensor data begins: the header's end, padded to the alignment (or the file's end, if sooner)."""
+    """Where the tensor data begins: the header's end, padded to the alignment unless the file ends there."""
     size: int
     """Of the file in bytes."""
     buffer: mmap.mmap | None = None
@@ -194,8 +194,9 @@ class _Parser:
         by_key = self._fields(fields)
         alignment = stated_alignment(by_key.values())
         infos = self._infos(tensors)
-        # Upstream writes a file without tensors with or without padding behind its header.
-        origin = padded(self.at, alignment) if infos else min(padded(self.at, alignment), self.size)
+        origin = padded(self.at, alignment)
+        if not infos and origin > self.size:
+            origin = self.at  # upstream writes a file without tensors with or without padding behind its header
         opened = GGUFFile(self.path, version, byteorder, alignment, MappingProxyType(by_key), {}, origin, self.size)
         placed = {t.name: replace(t, offset=origin + t.offset, file=opened) for t in infos}
         for tensor in placed.values():
