@@ -1,0 +1,123 @@
+"""The language model against llama.cpp, and perplexity against arithmetic done by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from kquants_cli.main import kquants
+
+import gguf_py
+from gguf_lm import Model, load_tokenizer, perplexity
+from gguf_py.errors import KQuantsError
+
+from ..reference import Llama
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+HELD_OUT = FIXTURES / "text" / "held-out.txt"
+ODD = "Hello  world\n\n\ttabs, “quotes”, naïve café, 漢字 and 🦆; 12345 ▁ <s> </s>"
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("lm") / "tiny-f32.gguf"
+    arguments = ["convert", str(FIXTURES / "tiny-speeches-5m"), "--outtype", "f32", "--outfile", str(out)]
+    CliRunner().invoke(kquants, arguments, catch_exceptions=False)
+    return out
+
+
+@pytest.mark.upstream
+def test_token_ids_are_llama_cpps(llama: Llama, tiny: Path) -> None:
+    texts = [HELD_OUT.read_text()[:20_000], ODD, "", " ", "a" * 300]
+    with gguf_py.open(tiny) as file:
+        codec = load_tokenizer(file)
+    assert codec.bos == 1
+    expected = llama.tokenize(tiny, texts, add_special=False, parse_special=False)
+    for text, ids in zip(texts, expected, strict=True):
+        assert codec.encode(text) == list(ids), text[:40]
+
+
+@pytest.mark.upstream
+def test_logits_are_llama_cpps(llama: Llama, tiny: Path) -> None:
+    with gguf_py.open(tiny) as file:
+        codec = load_tokenizer(file)
+        ids = [1, *codec.encode("The state of the Union is strong, and the whale is white.")]
+        model = Model(file)
+        ours = model.logits(model.hidden(np.array([ids])))[0]
+    theirs = llama.logits(tiny, ids)
+    assert np.abs(ours - theirs).max() < 2e-3 * np.abs(theirs).max()
+    assert (ours.argmax(-1) == theirs.argmax(-1)).all()
+
+
+def test_windows_do_not_see_each_other(tiny: Path) -> None:
+    with gguf_py.open(tiny) as file:
+        model = Model(file)
+        tokens = np.arange(24).reshape(2, 12) + 300
+        together, alone = model.hidden(tokens), model.hidden(tokens[1:])
+        changed = tokens.copy()
+        changed[:, -1] = 7
+        np.testing.assert_allclose(together[1], alone[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(model.hidden(changed)[:, :-1], together[:, :-1], rtol=1e-4, atol=1e-5)
+
+
+class Fixed:
+    """A model whose logits do not depend on the text."""
+
+    def __init__(self, logits: list[float]) -> None:
+        self.row = np.array(logits, np.float32)
+        tensor = SimpleNamespace(shape=(len(logits), 1))
+        self.file = SimpleNamespace(path="fixed", tensors={"token_embd.weight": tensor})
+
+    def hidden(self, tokens: Any) -> Any:
+        return np.zeros((*tokens.shape, 1), np.float32)
+
+    def logits(self, hidden: Any) -> Any:
+        return np.broadcast_to(self.row, (*hidden.shape[:-1], len(self.row)))
+
+
+def test_perplexity_of_a_uniform_guess_is_the_vocabulary() -> None:
+    fixed: Any = Fixed([0.0] * 10)
+    *_, last = perplexity(fixed, [1] * 100, ctx=10)
+    assert last.value == pytest.approx(10)
+    assert (last.windows, last.tokens) == (10, 10 * 4)
+
+
+def test_only_the_second_half_of_a_window_is_scored() -> None:
+    fixed: Any = Fixed([np.log(0.75), np.log(0.25)])
+    *_, last = perplexity(fixed, [1, 1, 1, 1, 1, 0, 1, 0] * 3, ctx=8)
+    assert last.value == pytest.approx((0.75 * 0.25 * 0.75) ** (-1 / 3))
+    losses = -np.log([0.75, 0.25, 0.75] * 3)
+    assert last.error == pytest.approx(last.value * losses.std() / np.sqrt(8))
+
+
+def test_a_short_text_and_a_foreign_token_are_refused() -> None:
+    fixed: Any = Fixed([0.0] * 10)
+    with pytest.raises(KQuantsError, match="fewer than two windows"):
+        list(perplexity(fixed, [1] * 19, ctx=10))
+    with pytest.raises(KQuantsError, match="outside the vocabulary of 10"):
+        list(perplexity(fixed, [10] * 30, ctx=10))
+
+
+def test_the_command_measures_what_llama_perplexity_does(tiny: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text(HELD_OUT.read_text()[:24_000])
+    run = CliRunner().invoke(kquants, ["perplexity", str(tiny), "--file", str(text), "--ctx", "128", "--json"])
+    document = json.loads(run.stdout)
+    assert document["windows"] == len_windows(tiny, text) // 128
+    assert 25 < document["perplexity"] < 60
+
+
+def len_windows(model: Path, text: Path) -> int:
+    with gguf_py.open(model) as file:
+        return 1 + len(load_tokenizer(file).encode(text.read_text()))
+
+
+@pytest.mark.slow
+def test_held_out_perplexity_is_the_reference(tiny: Path) -> None:
+    run = CliRunner().invoke(kquants, ["perplexity", str(tiny), "--file", str(HELD_OUT), "--json"])
+    assert json.loads(run.stdout)["perplexity"] == pytest.approx(32.0299, abs=2e-3)
