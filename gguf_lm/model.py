@@ -85,8 +85,8 @@ class Model:
         return y + self._weight(f"{name}.bias") if f"{name}.bias" in self.file.tensors else y
 
     def _norm(self, x: Floats, name: str) -> Floats:
-        scale = 1 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(self.shape.eps))
-        return x * scale * self._weight(f"{name}.weight")
+        size = np.sqrt(np.mean(x * x, axis=-1, keepdims=True, dtype=np.float32) + np.float32(self.shape.eps))
+        return np.asarray(x / size * self._weight(f"{name}.weight"), np.float32)
 
     def _turns(self, positions: int) -> tuple[Floats, Floats]:
         """Cosine and sine of each position's rope angles: two arrays of shape (positions, 1, rope/2)."""
