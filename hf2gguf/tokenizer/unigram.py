@@ -1,0 +1,157 @@
+"""Unigram vocabularies: T5's SentencePiece model, XLM-RoBERTa's as SentencePiece model or ``tokenizer.json``."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gguf_py import KQuantsError, ValueType
+from hf2gguf.checkpoint import Checkpoint
+from hf2gguf.checkpoint.folder import read_text
+
+from . import bpe, sentencepiece, special
+from .sentencepiece import Pieces, TokenKind, fill, fill_added, scored, vocab_size
+from .special import MAX_TOKENIZER, Fields, put
+
+UNIGRAM, BPE = 1, 2
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """How a model prepares a text: a space put before it, runs of spaces made one, characters mapped."""
+
+    model_type: int
+    add_prefix: bool
+    remove_spaces: bool
+    charsmap: bytes
+
+
+def normalizer(path: Path) -> Normalizer:
+    """What a SentencePiece model says of its kind and of its normalizer; source: ``sentencepiece_model.proto``."""
+    trainer: dict[int, int | bytes] = {}
+    spec: dict[int, int | bytes] = {}
+    for number, value in _message(read_text(path, MAX_TOKENIZER), path):
+        if number in (2, 3) and isinstance(value, bytes):
+            (trainer if number == 2 else spec).update(_message(value, path))
+    charsmap = spec.get(2, b"")
+    return Normalizer(
+        int(trainer.get(3, UNIGRAM)),
+        bool(spec.get(3, True)),
+        bool(spec.get(4, True)),
+        charsmap if isinstance(charsmap, bytes) else b"",
+    )
+
+
+def _message(data: bytes, path: Path) -> Iterator[tuple[int, int | bytes]]:
+    """The fields of a Protocol Buffers message: varints as int, all else as the bytes they lie in."""
+    at = 0
+    try:
+        while at < len(data):
+            tag, at = _varint(data, at)
+            size = {1: 8, 5: 4}.get(tag & 7)
+            if tag & 7 == 0:
+                value, at = _varint(data, at)
+                yield tag >> 3, value
+                continue
+            if tag & 7 == 2:
+                size, at = _varint(data, at)
+            if size is None or at + size > len(data):
+                raise IndexError
+            yield tag >> 3, data[at : at + size]
+            at += size
+    except IndexError:
+        raise KQuantsError(f"{path}: is not a SentencePiece model") from None
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+    raise IndexError
+
+
+def t5(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """T5's vocabulary (scheme ``t5``), from ``tokenizer.model`` or ``spiece.model``."""
+    path = checkpoint.path("tokenizer.model") or checkpoint.path("spiece.model")
+    if path is None:
+        raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.model or spiece.model, expected a SentencePiece model")
+    spec = normalizer(path)
+    if spec.model_type == BPE:
+        return sentencepiece.fields(checkpoint, config)
+    model = sentencepiece.processor(path)
+    size = vocab_size(config, model.vocab_size(), checkpoint.dir / "config.json")
+    if size < model.vocab_size():
+        raise KQuantsError(f"{path}: has {model.vocab_size()} tokens, but vocab_size is {size}")
+    pieces = Pieces.unused(size)
+    fill(pieces, model)
+    fill_added(pieces, checkpoint)
+    found = scored(pieces, "t5")
+    put(found, "add_space_prefix", spec.add_prefix, ValueType.BOOL)
+    return _finished(found, checkpoint, spec, size)
+
+
+def xlm_roberta(checkpoint: Checkpoint, config: Mapping[str, Any], mask_at: int | None = None) -> Fields:
+    """XLM-RoBERTa's vocabulary (scheme ``xlm-roberta``); ``mask_at`` is the place of a mask token the file lacks."""
+    path = checkpoint.path("sentencepiece.bpe.model")
+    if path is None:
+        pieces, spec = _from_json(checkpoint, config)
+    else:
+        spec = normalizer(path)
+        model = sentencepiece.processor(path)
+        pieces = Pieces.unused(
+            vocab_size({"vocab_size": max(config.get("vocab_size", 0), model.vocab_size())}, 0, path)
+        )
+        fill(pieces, model)
+        # The original model was fairseq's, which puts four tokens of its own first.
+        for values, first in ((pieces.texts, ["<s>", "<pad>", "</s>", "<unk>"]), (pieces.scores, [0.0] * 4)):
+            values[:] = first + values[3:-1]  # type: ignore[index, operator]
+        pieces.kinds[:] = [int(TokenKind.CONTROL)] * 3 + [int(TokenKind.UNKNOWN)] + pieces.kinds[3:-1]
+        if mask_at is not None:
+            pieces.place(mask_at, "<mask>", 0.0, TokenKind.CONTROL)
+    found = scored(pieces, "t5")
+    put(found, "add_space_prefix", spec.add_prefix, ValueType.BOOL)
+    put(found, "token_type_count", config.get("type_vocab_size", 1), ValueType.UINT32)
+    return _finished(found, checkpoint, spec, len(pieces.texts))
+
+
+def _finished(found: Fields, checkpoint: Checkpoint, spec: Normalizer, size: int) -> Fields:
+    put(found, "remove_extra_whitespaces", spec.remove_spaces, ValueType.BOOL)
+    if spec.charsmap:
+        put(found, "precompiled_charsmap", np.frombuffer(spec.charsmap, np.uint8))
+    found.update(special.load(checkpoint, n_vocab=size).fields())
+    return found
+
+
+def _from_json(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[Pieces, Normalizer]:
+    tokenizer = bpe.load(checkpoint)
+    written = special.tokenizer_json(checkpoint) or {}
+    vocab = written["model"]["vocab"]
+    size = max(config.get("vocab_size", 0), len(vocab))
+    pieces = Pieces.unused(vocab_size({"vocab_size": size}, len(vocab), checkpoint.dir / "config.json"))
+    unk = tokenizer.id(tokenizer.config.get("unk_token"))
+    if unk not in tokenizer.added:
+        unk = written["model"].get("unk_id", 3)
+    specials = {tokenizer.id(token) for token in bpe.named(tokenizer.config)}
+    by_id = {token_id: text for text, token_id in tokenizer.ids.items()}
+    for i, (text, score) in enumerate(vocab):
+        kind = TokenKind.NORMAL
+        if i == unk:
+            kind = TokenKind.UNKNOWN
+        elif i in specials:
+            kind = TokenKind.CONTROL
+        elif i in tokenizer.added:
+            kind = TokenKind.USER_DEFINED
+        pieces.place(i, by_id.get(i, text), score, kind)
+    prefix = tokenizer.config.get("add_prefix_space", True)
+    clean = tokenizer.config.get("clean_up_tokenization_spaces", False)
+    charsmap = base64.b64decode(written["normalizer"]["precompiled_charsmap"])
+    return pieces, Normalizer(UNIGRAM, bool(prefix), bool(clean), charsmap)
