@@ -1,0 +1,111 @@
+"""A model's configuration as the architecture pages see it: flat, defaults filled, rope parameters in order.
+
+Upstream reads ``config.json`` through transformers' configuration classes, which fill in what a file leaves out;
+the pages' ``[defaults]`` hold those facts, and this module does the rest of what the classes do to rope parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gguf_py import KQuantsError
+
+from .definition import Definition
+from .expression import Scope, evaluate
+
+_TEXT = ("llm_config", "lm_config", "language_config", "lfm")
+_KEEPS_ITS_NAME = (
+    "StepVLForConditionalGeneration",
+    "Sarashina2VisionForCausalLM",
+    "Exaone4_5_ForConditionalGeneration",
+    "Step3p7ForConditionalGeneration",
+    "KimiK3ForConditionalGeneration",
+)
+"""Classes whose text part is not the model that its own ``architectures`` names."""
+
+_GLOBAL_THETA = ("global_rope_theta", "rope_global_theta", "rope_theta_global", "rope_theta", "rotary_emb_base")
+_LOCAL_THETA = ("local_rope_theta", "rope_local_theta", "rope_theta_local", "swa_rope_theta", "rope_local_base_freq")
+_PARTIAL = ("partial_rotary_factor", "rope_pct", "rope_percent", "rotary_pct")
+
+
+def text_config(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The part about the language model, whatever a multimodal configuration calls it; empty if there is none."""
+    for key in _TEXT:
+        if isinstance(raw.get(key), dict):
+            return dict(raw[key])
+    if isinstance(raw.get("thinker_config"), dict):
+        return dict(raw["thinker_config"].get("text_config") or {})
+    return dict(raw.get("text_config") or {})
+
+
+def model_class(raw: Mapping[str, Any], where: object) -> str:
+    """The class that the configuration names first, the text part's before the whole's."""
+    named = _first_class(raw)
+    if named is None and "ssm_cfg" in raw:  # Mamba before transformers knew it
+        named = f"{raw['ssm_cfg'].get('layer', 'Mamba')}ForCausalLM"
+    if named not in _KEEPS_ITS_NAME:
+        named = _first_class(text_config(raw)) or named
+    if named is None:
+        raise KQuantsError(f"{where}: config.json lacks 'architectures', expected the name of a model class")
+    return named
+
+
+def _first_class(raw: Mapping[str, Any]) -> str | None:
+    named = raw.get("architectures")
+    return str(named[0]) if isinstance(named, list) and named else None
+
+
+def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
+    """The names that the definition's expressions may use; raises KQuantsError for a missing or unfit key."""
+    config = {**raw, **text_config(raw)}
+    kind = config.get("model_type")
+    defaults = {**definition.defaults.get("any", {}), **definition.defaults.get(str(kind), {})}
+    for key, default in defaults.items():
+        derived = isinstance(default, str) and default.startswith("=")
+        if key not in config or (derived and config[key] is None):
+            config[key] = evaluate(default[1:], Scope(config)) if derived else default
+    rope = _rope(config)
+    names = Scope(config, rope=rope, rope_full=rope.get("full_attention", rope), **more)
+    for name, text in definition.derived.items():
+        names = names.over(**{name: evaluate(text, names)})
+    return names
+
+
+def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Rope parameters in one mapping, or one for each kind of attention, from wherever the file has them."""
+    found = config.get("rope_parameters", config.get("rope_scaling"))
+    rope = dict(found) if isinstance(found, dict) else {}
+
+    def first(keys: tuple[str, ...]) -> Any:
+        return next((config[key] for key in keys if key in config), None)
+
+    nested = [dict(v) if isinstance(v, dict) else v for v in rope.values()]
+    if "full_attention" in rope or "sliding_attention" in rope:
+        rope = dict(zip(rope, nested, strict=True))
+        for part in rope.values():
+            if isinstance(part, dict):
+                _complete(part, config)
+                if (partial := first(_PARTIAL)) is not None:
+                    part.setdefault("partial_rotary_factor", partial)
+        return rope
+    for key, value in (
+        ("rope_theta", first(_GLOBAL_THETA)),
+        ("partial_rotary_factor", first(_PARTIAL)),
+        ("sliding_attention", None if (local := first(_LOCAL_THETA)) is None else {"rope_theta": local}),
+    ):
+        if value is not None:
+            rope.setdefault(key, value)
+    _complete(rope, config)
+    if "original_max_position_embeddings" in config:
+        rope.setdefault("original_max_position_embeddings", config["original_max_position_embeddings"])
+    return rope
+
+
+def _complete(rope: dict[str, Any], config: Mapping[str, Any]) -> None:
+    if "rope_type" not in rope and rope.get("type") is not None:
+        rope["rope_type"] = rope["type"]
+    if rope.get("rope_type") in ("llama3", "yarn", "longrope"):
+        original = config.get("original_max_position_embeddings", config.get("max_position_embeddings"))
+        if original is not None:
+            rope.setdefault("original_max_position_embeddings", original)

@@ -1,0 +1,176 @@
+"""A checkpoint as a GGUF model: typed metadata and named, lazy tensors, each with the type it is to be written in.
+
+Nothing is written here; ``kquants.plan`` makes files of what :func:`prepare` gives.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gguf_py import Field, KQuantsError, TensorType
+from kquants.source import Source
+
+from . import checkpoint as checkpoints
+from . import config as configs
+from . import definition as definitions
+from . import general, tokenizer
+from .checkpoint import Checkpoint
+from .definition import Definition
+from .expression import FUNCTIONS, Scope, evaluate
+from .fields import Fields
+from .names import ModelName, file_name
+from .outtype import OUTTYPES, target_type
+from .rope import llama3_factors
+from .tensors import kept, map_tensors
+
+FUNCTIONS["llama3_factors"] = llama3_factors
+
+QUANTIZATION_VERSION = 2
+"""What ggml calls the layout of its blocks today."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A GGUF model before it is written: metadata in order; tensors by name with source and target type, in order."""
+
+    model_class: str
+    architecture: str
+    outtype: str
+    name: ModelName
+    fields: tuple[Field, ...]
+    tensors: Mapping[str, tuple[Source, TensorType]]
+
+    def file_name(self, vocab_only: bool = False) -> str:
+        """The file name upstream would give."""
+        if vocab_only:
+            bare = ModelName(**{**self.name.__dict__, "size_label": None})
+            return file_name(bare, None, "vocab") + ".gguf"
+        return file_name(self.name, self.outtype) + ".gguf"
+
+
+def prepare(
+    source: Checkpoint | str | os.PathLike[str],
+    outtype: str = "auto",
+    *,
+    name: str | None = None,
+    overrides: Path | None = None,
+    vocab_only: bool = False,
+    definition: Definition | None = None,
+) -> Converted:
+    """What upstream's converter would write from a checkpoint.
+
+    ``outtype`` is ``auto`` or one of ``OUTTYPES``; ``name`` replaces the model's name, ``overrides`` is a JSON file of
+    ``general.*`` keys; ``definition`` replaces the page found by the model's class. Raises KQuantsError for whatever
+    is missing, unknown or does not fit.
+    """
+    opened = source if isinstance(source, Checkpoint) else checkpoints.open(source)
+    raw = opened.config
+    class_ = configs.model_class(raw, opened.dir)
+    page = definition or definitions.find(class_)
+    chosen = _auto(opened, page) if outtype == "auto" else outtype.lower()
+    if chosen not in OUTTYPES:
+        raise KQuantsError(f"{outtype!r} is no output type, expected auto or one of {', '.join(OUTTYPES)}")
+    scope = configs.scope(
+        raw,
+        page,
+        model_class=class_,
+        file_type=OUTTYPES[chosen],
+        tokenizer_config=opened.json("tokenizer_config.json") or {},
+        files=[p.name for p in opened.dir.iterdir()],
+    )
+    _whole(scope, opened)
+    tensors = {} if vocab_only else _typed(map_tensors(opened.tensors, page, scope, opened.dir), chosen, page, opened)
+    counts = weigh({key: source.shape for key, (source, _) in tensors.items()})
+    said = general.gather(
+        opened.dir, counts, overrides=overrides, name=name, name_or_path=_text(raw.get("_name_or_path"))
+    )
+    fields = _fields(page, scope, said, opened)
+    _agree(opened, fields, tensors)
+    return Converted(class_, page.architecture, chosen, said.name, tuple(fields), tensors)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _whole(scope: Scope, opened: Checkpoint) -> None:
+    layers = scope.get("block_count")
+    if not isinstance(layers, int) or not 0 <= layers <= 4096:
+        raise KQuantsError(f"{opened.dir}: config.json gives {layers!r} as the number of layers")
+
+
+def _auto(opened: Checkpoint, page: Definition) -> str:
+    """BF16 or F16, whichever the first matrix is stored in that is either; F16 when none is."""
+    for name, _ in kept(opened.stored, page):
+        stored = opened.stored[name]
+        if len(stored.shape) >= 2 and stored.dtype in ("BF16", "F16"):
+            return stored.dtype.lower()
+    return "f16"
+
+
+def _typed(
+    found: Iterator[tuple[str, Source]], outtype: str, page: Definition, opened: Checkpoint
+) -> dict[str, tuple[Source, TensorType]]:
+    tensors: dict[str, tuple[Source, TensorType]] = {}
+    for name, source in found:
+        if name in tensors:
+            raise KQuantsError(f"{opened.dir}: two tensors of the checkpoint make {name!r}")
+        wanted = source.type if source.type.quantized else target_type(name, source.shape, outtype, page.types)
+        tensors[name] = source, wanted
+    return tensors
+
+
+def weigh(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int, int, int]:
+    """Weights in all, outside experts, in one expert (of every layer together), and how many experts there are."""
+    total = shared = expert = summed = merged = 0
+    for name, shape in shapes.items():
+        size = 1
+        for n in shape:
+            size *= n
+        total += size
+        if "_exps." in name and len(shape) >= 3:
+            experts = shape[-2 if ".bias" in name else -3]
+            expert += size // experts
+            summed, merged = summed + experts, merged + 1
+        else:
+            shared += size
+    return total, shared, expert, summed // merged if merged else 0
+
+
+def _fields(page: Definition, scope: Scope, said: general.General, opened: Checkpoint) -> Fields:
+    fields = Fields(page.architecture)
+    fields.set("general.architecture", page.architecture)
+    fields.set("general.type", "model")
+    said.write(fields)
+    _set(fields, page.metadata, scope)
+    fields.set("general.quantization_version", QUANTIZATION_VERSION)
+    _set(fields, page.before, scope)
+    fields.add(tokenizer.fields(opened, scope, str(page.vocabulary.get("scheme", "gpt2"))).values())
+    _set(fields, page.after, scope)
+    return fields
+
+
+def _set(fields: Fields, expressions: Mapping[str, str], scope: Scope) -> None:
+    for key, text in expressions.items():
+        fields.set(key, evaluate(text, scope))
+
+
+def _agree(opened: Checkpoint, fields: Fields, tensors: Mapping[str, tuple[Source, TensorType]]) -> None:
+    """Raise KQuantsError where tensors, configuration and tokenizer contradict each other."""
+    width, tokens = fields.get("embedding_length"), fields.get("tokenizer.ggml.tokens")
+    found = tensors.get("token_embd.weight")
+    if found is None:
+        return
+    shape = found[0].shape
+    if width is not None and shape[-1] != width:
+        raise KQuantsError(
+            f"{opened.dir}: token_embd.weight has rows of {shape[-1]}, config.json gives {width} as the hidden size"
+        )
+    if tokens is not None and len(tokens) != shape[0]:
+        raise KQuantsError(
+            f"{opened.dir}: the tokenizer has {len(tokens)} tokens, token_embd.weight has {shape[0]} rows"
+        )

@@ -1,0 +1,116 @@
+"""Architectures as data: a page each in ``architectures/*.toml``, or a file of one's own in the same form.
+
+``spec/convert.md`` describes the form. A page may stand on another (``base``): its tables are laid over that page's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from gguf_py import KQuantsError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PAGES = Path(__file__).with_name("architectures")
+_TABLES = ("defaults", "derived", "metadata", "tensors", "generate", "types", "vocabulary", "before", "after")
+_LISTS = ("drop", "rename")
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a page says, with the pages it stands on laid underneath.
+
+    ``defaults``: by ``model_type``, the keys a configuration may leave out; ``derived``: names for expressions, in
+    order; ``metadata``: key to expression, in order; ``tensors``: checkpoint name to target; ``generate``: tensors
+    that stand in no checkpoint; ``types``: tensor types that the page forces; ``vocabulary``: the tokenizer's scheme;
+    ``before`` and ``after``: keys set around the tokenizer's.
+    """
+
+    name: str
+    architecture: str
+    classes: tuple[str, ...]
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    derived: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tensors: Mapping[str, Any] = field(default_factory=dict)
+    generate: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    vocabulary: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
+    after: Mapping[str, str] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    rename: tuple[tuple[str, str], ...] = ()
+
+
+def load(path: Path) -> Definition:
+    """The definition in a file; raises KQuantsError saying what in it does not fit the form."""
+    page = _page(path)
+    for key in page:
+        if key not in (*_TABLES, *_LISTS, "base", "architecture", "classes"):
+            raise KQuantsError(f"{path}: there is no table {key!r} in an architecture file")
+    base = load(_known(path, page["base"])) if "base" in page else None
+    architecture = page.get("architecture", base.architecture if base else "")
+    if not isinstance(architecture, str):
+        raise KQuantsError(f"{path}: 'architecture' is a text, found {architecture!r}")
+    tables: dict[str, Any] = {}
+    for table in _TABLES:
+        over = page.get(table, {})
+        if not isinstance(over, dict):
+            raise KQuantsError(f"{path}: [{table}] is a table, found {over!r}")
+        under = dict(getattr(base, table)) if base else {}
+        if table == "metadata" and over.pop("_alone", False):
+            under = {}
+        # What a page says about tensors is tried first, what it says about metadata comes last.
+        tables[table] = (
+            {**over, **{k: v for k, v in under.items() if k not in over}} if table == "tensors" else {**under, **over}
+        )
+    lists = {key: tuple(page.get(key, ())) + (getattr(base, key) if base else ()) for key in _LISTS}
+    lists["rename"] = tuple((str(a), str(b)) for a, b in lists["rename"])
+    return Definition(path.stem, architecture, tuple(page.get("classes", ())), **tables, **lists)
+
+
+def _page(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise KQuantsError(f"{path}: is no TOML ({fault})") from fault
+
+
+def _known(path: Path, base: Any) -> Path:
+    """The page that ``base`` names: beside the file, or one of ours."""
+    for folder in (path.parent, PAGES):
+        found = folder / f"{base}.toml"
+        if isinstance(base, str) and base.isidentifier() and found.is_file():
+            return found
+    raise KQuantsError(f"{path}: stands on {base!r}, which is no architecture page")
+
+
+@lru_cache(maxsize=1)
+def classes() -> dict[str, Path]:
+    """Every model class there is a page for, and the page."""
+    found: dict[str, Path] = {}
+    for path in sorted(PAGES.glob("*.toml")):
+        found |= dict.fromkeys(_page(path).get("classes", ()), path)
+    return dict(sorted(found.items()))
+
+
+def find(name: str) -> Definition:
+    """The definition for a model class; raises KQuantsError that lists those there are, the nearest first."""
+    known = classes()
+    if name in known:
+        return load(known[name])
+    near = difflib.get_close_matches(name, known, 5, 0.5)
+    others = [c for c in known if c not in near]
+    raise KQuantsError(
+        f"the architecture {name!r} is not known; known are {', '.join([*near, *others])} "
+        "(a definition of your own goes into a file named with --architecture, see spec/convert.md)"
+    )

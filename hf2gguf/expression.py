@@ -1,0 +1,236 @@
+"""The small language of architecture files: arithmetic over the keys of a model's configuration, and nothing else.
+
+An expression is parsed by Python's own parser and walked here; names are configuration keys, the functions are those
+of ``FUNCTIONS``, and no attribute, import, assignment or call of anything else exists. A definition is thus safe
+to take from a stranger.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from gguf_py import KQuantsError
+
+_LIMIT = 1 << 20
+"""Items a list may have and bits a number may take: a configuration that asks for more is not a model's."""
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: lambda a, b: _bounded(operator.mul, a, b),
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: lambda a, b: _bounded(operator.pow, a, b),
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Is: operator.is_,
+    ast.IsNot: operator.is_not,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg,
+    ast.UAdd: operator.pos,
+    ast.Not: operator.not_,
+}
+
+
+def _bounded(apply: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    sizes = [len(x) if isinstance(x, (str, list)) else 0 for x in (a, b)]
+    if apply is operator.pow and isinstance(b, int) and abs(b) > 64:
+        raise ValueError("an exponent above 64")
+    if any(sizes) and max(sizes) * max(int(x) for x in (a, b) if isinstance(x, int)) > _LIMIT:
+        raise ValueError("a list that long")
+    return apply(a, b)
+
+
+def _range(*bounds: int) -> list[int]:
+    made = range(*bounds)
+    if len(made) > _LIMIT:
+        raise ValueError("a list that long")
+    return list(made)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "len": len,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "max": max,
+    "min": min,
+    "sum": sum,
+    "abs": abs,
+    "round": round,
+    "range": _range,
+    "all": all,
+    "any": any,
+    "sorted": sorted,
+    "index": lambda values, value: values.index(value),
+    "ceil": math.ceil,
+    "sqrt": math.sqrt,
+    "log": math.log,
+    "log2": math.log2,
+    "is_list": lambda value: isinstance(value, list),
+    "starts": lambda text, prefix: str(text).startswith(prefix),
+    "ends": lambda text, suffix: str(text).endswith(suffix),
+    "lower": lambda text: str(text).lower(),
+}
+"""What an expression may call besides what its user adds."""
+
+
+class Scope(Mapping[str, Any]):
+    """The names an expression sees: a configuration, then whatever is laid over it."""
+
+    def __init__(self, config: Mapping[str, Any], **over: Any) -> None:
+        self._config, self._over = config, over
+
+    def __getitem__(self, name: str) -> Any:
+        return self._over[name] if name in self._over else self._config[name]
+
+    def __iter__(self) -> Any:
+        return iter({**self._config, **self._over})
+
+    def __len__(self) -> int:
+        return len({**self._config, **self._over})
+
+    def over(self, **names: Any) -> Scope:
+        """The same scope with more laid over it."""
+        return Scope(self._config, **{**self._over, **names})
+
+    def first(self, *names: str) -> Any:
+        """The value of the first key that is there, else None."""
+        return next((self[name] for name in names if name in self), None)
+
+    def get_(self, *arguments: Any) -> Any:
+        """``get('key', default)`` of the scope, or ``get(mapping, 'key', default)``."""
+        if isinstance(arguments[0], str):
+            return self.get(arguments[0], arguments[1] if len(arguments) > 1 else None)
+        mapping, key, default = (*arguments, None)[:3]
+        return default if mapping is None else mapping.get(key, default)
+
+
+def evaluate(text: str, scope: Scope) -> Any:
+    """The value of ``text``; raises KQuantsError naming the configuration key that is missing or what is wrong."""
+    try:
+        return _Walk(scope).visit(_parse(text))
+    except KeyError as missing:
+        raise KQuantsError(f"config.json lacks {missing.args[0]!r}, which {text!r} needs") from missing
+    except (ArithmeticError, TypeError, ValueError, IndexError, AttributeError) as fault:
+        raise KQuantsError(f"config.json does not fit {text!r}: {fault}") from fault
+
+
+@cache
+def _parse(text: str) -> ast.expr:
+    try:
+        return ast.parse(text, mode="eval").body
+    except SyntaxError as fault:
+        raise KQuantsError(f"{text!r} is no expression of an architecture file: {fault.msg}") from fault
+
+
+@cache
+def pipeline(text: str) -> tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]:
+    """``name | op(a, b) | op`` as the name and its operations, each with the text of its arguments."""
+    name, *steps = (part.strip() for part in text.split(" | "))
+    parsed = []
+    for step in steps:
+        node = _parse(step)
+        if isinstance(node, ast.Name):
+            parsed.append((node.id, ()))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+            parsed.append((node.func.id, tuple(ast.unparse(a) for a in node.args)))
+        else:
+            raise KQuantsError(f"{text!r}: {step!r} is no operation, expected a name or name(arguments)")
+    return name, tuple(parsed)
+
+
+class _Walk:
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def visit(self, node: ast.expr) -> Any:
+        method = getattr(self, f"_{type(node).__name__.lower()}", None)
+        if method is None:
+            raise ValueError(f"{type(node).__name__} is not part of the language")
+        return method(node)
+
+    def _constant(self, node: ast.Constant) -> Any:
+        return node.value
+
+    def _name(self, node: ast.Name) -> Any:
+        return self.scope[node.id]
+
+    def _list(self, node: ast.List) -> Any:
+        return [self.visit(n) for n in node.elts]
+
+    def _tuple(self, node: ast.Tuple) -> Any:
+        return [self.visit(n) for n in node.elts]
+
+    def _dict(self, node: ast.Dict) -> Any:
+        return {self.visit(k): self.visit(v) for k, v in zip(node.keys, node.values, strict=True) if k is not None}
+
+    def _binop(self, node: ast.BinOp) -> Any:
+        return _BINARY[type(node.op)](self.visit(node.left), self.visit(node.right))
+
+    def _unaryop(self, node: ast.UnaryOp) -> Any:
+        return _UNARY[type(node.op)](self.visit(node.operand))
+
+    def _boolop(self, node: ast.BoolOp) -> Any:
+        stop = isinstance(node.op, ast.Or)
+        value: Any = None
+        for part in node.values:
+            value = self.visit(part)
+            if bool(value) is stop:
+                break
+        return value
+
+    def _compare(self, node: ast.Compare) -> Any:
+        left = self.visit(node.left)
+        for op, right_node in zip(node.ops, node.comparators, strict=True):
+            right = self.visit(right_node)
+            if not _COMPARE[type(op)](left, right):
+                return False
+            left = right
+        return True
+
+    def _ifexp(self, node: ast.IfExp) -> Any:
+        return self.visit(node.body if self.visit(node.test) else node.orelse)
+
+    def _subscript(self, node: ast.Subscript) -> Any:
+        value = self.visit(node.value)
+        if isinstance(node.slice, ast.Slice):
+            parts = (node.slice.lower, node.slice.upper, node.slice.step)
+            return value[slice(*(None if p is None else self.visit(p) for p in parts))]
+        return value[self.visit(node.slice)]
+
+    def _listcomp(self, node: ast.ListComp) -> Any:
+        (loop,) = node.generators
+        if not isinstance(loop.target, ast.Name):
+            raise ValueError("a loop has one name")
+        values = []
+        for item in self.visit(loop.iter):
+            inner = _Walk(self.scope.over(**{loop.target.id: item}))
+            if all(inner.visit(test) for test in loop.ifs):
+                values.append(inner.visit(node.elt))
+        return values
+
+    def _call(self, node: ast.Call) -> Any:
+        if not isinstance(node.func, ast.Name) or node.keywords:
+            raise ValueError("only functions by name")
+        name = node.func.id
+        own = {"first": self.scope.first, "get": self.scope.get_, "has": lambda key: key in self.scope}
+        function = own.get(name) or FUNCTIONS.get(name)
+        if function is None:
+            raise ValueError(f"there is no function {name!r}")
+        return function(*(self.visit(argument) for argument in node.args))

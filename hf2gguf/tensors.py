@@ -1,0 +1,195 @@
+"""From a checkpoint's tensors to a GGUF file's: names by pattern, operations, experts merged, in upstream's order."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gguf_py import KQuantsError
+from kquants.source import Source
+
+from . import transform
+from .definition import Definition
+from .expression import Scope, evaluate, pipeline
+from .transform import OPERATIONS
+
+_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
+_HOLE = re.compile(r"\{([^}]+)\}")
+_SUFFIXES = (".weight", ".bias")
+_NEVER = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
+"""Buffers that some checkpoints carry and no model needs."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A name with holes, and what a tensor of that name becomes."""
+
+    order: int
+    text: str
+    match: re.Pattern[str]
+    targets: tuple[str, ...]
+
+
+class Names:
+    """The patterns of a definition, found by a name with its numbers left out."""
+
+    def __init__(self, definition: Definition) -> None:
+        self._by_shape: dict[str, list[Pattern]] = {}
+        for order, (text, target) in enumerate(definition.tensors.items()):
+            pattern = re.escape(text).replace(r"\{", "{").replace(r"\}", "}")
+            match = re.compile(_HOLE.sub(r"(?P<\1>\\d+)", pattern))
+            targets = (target,) if isinstance(target, str) else tuple(target)
+            shape = _NUMBER.sub("#", _HOLE.sub("0", text))
+            self._by_shape.setdefault(shape, []).append(Pattern(order, text, match, targets))
+
+    def __iter__(self) -> Iterator[Pattern]:
+        return (pattern for alike in self._by_shape.values() for pattern in alike)
+
+    def find(self, name: str) -> tuple[Pattern, dict[str, int], str] | None:
+        """The pattern for ``name``, the numbers in its holes, and the suffix it leaves to the target."""
+        for suffix in ("", *_SUFFIXES):
+            if not name.endswith(suffix):
+                continue
+            stem = name.removesuffix(suffix) if suffix else name
+            for pattern in self._by_shape.get(_NUMBER.sub("#", stem), ()):
+                found = pattern.match.fullmatch(stem)
+                if found is not None:
+                    return pattern, {k: int(v) for k, v in found.groupdict().items()}, suffix
+        return None
+
+
+def kept(names: Iterable[str], definition: Definition) -> Iterator[tuple[str, str]]:
+    """The checkpoint's names that are not dropped, each with the name the patterns know it by."""
+    drop = [re.compile(d) for d in definition.drop]
+    rename = [(re.compile(a), b) for a, b in definition.rename]
+    for name in names:
+        if any(d.search(name) for d in drop):
+            continue
+        known = name
+        for pattern, into in rename:
+            known = pattern.sub(into, known)
+        if not any(d.search(known) for d in drop):
+            yield name, known
+
+
+def map_tensors(
+    tensors: Mapping[str, Source], definition: Definition, scope: Scope, where: object
+) -> Iterator[tuple[str, Source]]:
+    """The GGUF tensors, in upstream's order: generated ones, then as the checkpoint has them; experts when complete.
+
+    Raises KQuantsError naming the tensor that has no place, whose shape does not fit, or that is missing.
+    """
+    for name, text in definition.generate.items():
+        values = evaluate(text, scope)
+        if values is not None:
+            yield name, transform.constant(values)
+    mapper = _Mapper(definition, scope)
+    for original, name in kept(tensors, definition):
+        if name.endswith(_NEVER):
+            continue
+        found = mapper.names.find(name)
+        if found is None:
+            raise KQuantsError(f"{where}: the tensor {original!r} has no place in a {definition.architecture} model")
+        pattern, numbers, suffix = found
+        if numbers.get("i", 0) >= scope["block_count"] and any(pattern.targets):
+            layers = scope["block_count"]
+            raise KQuantsError(f"{where}: there is a tensor {original!r}, but config.json says {layers} layers")
+        try:
+            yield from mapper.place(pattern, numbers, suffix, transform.plain(tensors[original]))
+        except KQuantsError as fault:
+            raise KQuantsError(f"{where}: tensor {original!r}: {fault}") from fault
+    for merge in mapper.waiting():
+        raise KQuantsError(f"{where}: {merge.target} is made of {merge.wanted} tensors, {len(merge.parts)} are there")
+
+
+Steps = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass
+class _Merge:
+    """Tensors that become one: those that have come, by their place, and what happens to the whole."""
+
+    order: int
+    target: str
+    wanted: int
+    join: Callable[[Sequence[Source]], Source]
+    then: Steps
+    scope: Scope
+    parts: dict[int, Source] = field(default_factory=dict)
+
+
+class _Mapper:
+    def __init__(self, definition: Definition, scope: Scope) -> None:
+        self.names, self.scope = Names(definition), scope
+        self.groups: dict[str, dict[str, _Merge]] = {}
+        stacked = [
+            p.text.split("{e}")[0] for p in self.names if "{e}" in p.text and any("stack(" in t for t in p.targets)
+        ]
+        self.sizes = Counter(stacked)
+
+    def place(
+        self, pattern: Pattern, numbers: dict[str, int], suffix: str, source: Source
+    ) -> Iterator[tuple[str, Source]]:
+        """The targets of one tensor; nothing yet while a merge waits for its other parts."""
+        inner = self.scope.over(**numbers, shape=list(source.shape))
+        for text in pattern.targets:
+            if not text:
+                continue
+            name, steps = pipeline(text)
+            name = _filled(name, inner) + suffix
+            made, at = self._apply(source, steps, inner)
+            if made is None:
+                continue
+            if at == len(steps):
+                yield name, made
+                continue
+            operation, texts = steps[at]
+            arguments = [evaluate(t, inner) for t in texts]
+            if operation == "stack":
+                prefix, wanted, place, join = pattern.text.split("{e}")[0], arguments[0], numbers["e"], transform.stack
+            else:
+                prefix, (place, wanted), join = text.split(" ")[0], arguments, transform.concat
+            group = self.groups.setdefault(_filled(prefix, inner) + suffix, {})
+            merge = group.setdefault(name, _Merge(pattern.order, name, wanted, join, steps[at + 1 :], inner))
+            merge.parts[place] = made
+            yield from self._complete(_filled(prefix, inner) + suffix, self.sizes.get(prefix, 1))
+
+    def _apply(self, source: Source, steps: Steps, scope: Scope) -> tuple[Source | None, int]:
+        """The source after the steps up to a merge, and the place of that merge; None when ``when`` says no."""
+        for at, (operation, texts) in enumerate(steps):
+            if operation in ("stack", "concat"):
+                return source, at
+            arguments = [evaluate(t, scope) for t in texts]
+            if operation == "when":
+                if not arguments[0]:
+                    return None, at
+            elif operation in OPERATIONS:
+                source = OPERATIONS[operation](source, *arguments)
+            else:
+                raise KQuantsError(f"there is no operation {operation!r}")
+        return source, len(steps)
+
+    def _complete(self, key: str, size: int) -> Iterator[tuple[str, Source]]:
+        """The tensors of a group of which every part has come, in the order of their patterns."""
+        group = self.groups[key]
+        if len(group) < size or any(len(merge.parts) < merge.wanted for merge in group.values()):
+            return
+        del self.groups[key]
+        for merge in sorted(group.values(), key=lambda m: m.order):
+            missing = next((i for i in range(merge.wanted) if i not in merge.parts), None)
+            if missing is not None:
+                raise KQuantsError(f"{merge.target} lacks its part {missing}")
+            whole, _ = self._apply(merge.join([merge.parts[i] for i in range(merge.wanted)]), merge.then, merge.scope)
+            if whole is not None:
+                yield merge.target, whole
+
+    def waiting(self) -> Iterator[_Merge]:
+        """Merges that never became whole."""
+        for group in self.groups.values():
+            yield from group.values()
+
+
+def _filled(text: str, scope: Scope) -> str:
+    return _HOLE.sub(lambda hole: str(evaluate(hole[1], scope)), text)

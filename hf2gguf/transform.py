@@ -1,0 +1,379 @@
+"""What becomes of a tensor between checkpoint and GGUF: lazy, row by row, in bounded memory.
+
+Each operation takes a :class:`Source` and gives another; nothing is read until rows are asked for. Only arithmetic
+changes the type: BF16 and the integers become F32 first, F16 stays F16, as in upstream's converter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gguf_py import KQuantsError, tensor_type
+from kquants.source import Rows, Source
+
+Bytes = NDArray[np.uint8]
+Index = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+
+F32, F16 = tensor_type("F32"), tensor_type("F16")
+_PIECE = 8 << 20
+"""Bytes of a matrix that a transposition holds at a time."""
+
+
+def reshape(source: Source, *shape: int) -> Source:
+    """The same weights in order under another shape; one dimension may be -1."""
+    known = prod(n for n in shape if n != -1)
+    total = prod(source.shape)
+    if -1 in shape and known:
+        shape = tuple(total // known if n == -1 else n for n in shape)
+    if prod(shape) != total:
+        raise KQuantsError(f"{total} weights of shape {list(source.shape)} do not make the shape {list(shape)}")
+    if not shape or not source.shape or shape[-1] == source.shape[-1]:
+        return Source(source.type, tuple(shape), source.rows)
+    old, new = source.row_bytes, source.type.row_bytes(shape[-1])
+
+    def rows(lo: int, hi: int) -> Bytes:
+        first, last = lo * new // old, -(-hi * new // old)
+        flat = source.rows(first, last).reshape(-1)
+        return flat[lo * new - first * old : hi * new - first * old].reshape(hi - lo, new)
+
+    return Source(source.type, tuple(shape), rows)
+
+
+def squeeze(source: Source) -> Source:
+    """Without its dimensions of one."""
+    return reshape(source, *(n for n in source.shape if n != 1))
+
+
+def gather(source: Source, shape: Sequence[int], index: Index) -> Source:
+    """Rows picked from ``source``: row ``r`` of the result is row ``index(r)``, for arrays of ``r``."""
+
+    def rows(lo: int, hi: int) -> Bytes:
+        wanted = index(np.arange(lo, hi, dtype=np.int64))
+        if not wanted.size:
+            return source.rows(0, 0)
+        low, high = int(wanted.min()), int(wanted.max()) + 1
+        if high - low == wanted.size and (np.diff(wanted) == 1).all():
+            return source.rows(low, high)
+        if high - low <= 4 * wanted.size + 64:  # a permutation within heads: read once, pick in memory
+            return source.rows(low, high)[wanted - low]
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(wanted) != 1) + 1, [wanted.size]])
+        return np.concatenate(
+            [source.rows(int(wanted[a]), int(wanted[b - 1]) + 1) for a, b in zip(starts, starts[1:], strict=False)]
+        )
+
+    return Source(source.type, tuple(shape), rows)
+
+
+def by_rows(apply: Callable[..., Source]) -> Callable[..., Source]:
+    """Let an operation on rows take a vector, each of whose weights is then a row."""
+
+    def applied(source: Source, *arguments: Any) -> Source:
+        if len(source.shape) != 1:
+            return apply(source, *arguments)
+        return reshape(apply(reshape(source, -1, 1), *arguments), -1)
+
+    return applied
+
+
+@by_rows
+def permute(source: Source, heads: int, rotated: int | None = None) -> Source:
+    """Rows of a projection whose rotary halves lie apart, pairs brought together in each head.
+
+    A head of ``rotated`` rows (default: all of the head's) holds first and second halves; row 2j + k of the result
+    is row k * rotated / 2 + j. The last ``rotated`` rows of a larger head are the rotated ones.
+    """
+    size = _heads(source, heads)
+    rotated = size if rotated is None else rotated
+    if rotated % 2:
+        raise KQuantsError(f"heads of {rotated} rows have no halves to interleave")
+
+    def index(r: NDArray[np.int64]) -> NDArray[np.int64]:
+        head, row = np.divmod(r, size)
+        pair, half = np.divmod(row - (size - rotated), 2)
+        return head * size + np.where(row < size - rotated, row, size - rotated + half * (rotated // 2) + pair)
+
+    return gather(source, source.shape, index)
+
+
+@by_rows
+def unpermute(source: Source, heads: int, rotated: int | None = None) -> Source:
+    """The inverse of :func:`permute` on the last ``rotated`` rows of each head: pairs parted into halves."""
+    size = _heads(source, heads)
+    rotated = size if rotated is None else rotated
+
+    def index(r: NDArray[np.int64]) -> NDArray[np.int64]:
+        head, row = np.divmod(r, size)
+        half, pair = np.divmod(row - (size - rotated), max(rotated // 2, 1))
+        return head * size + np.where(row < size - rotated, row, size - rotated + 2 * pair + half)
+
+    return gather(source, source.shape, index)
+
+
+def _heads(source: Source, heads: int) -> int:
+    size, rest = divmod(source.shape[-2], heads)
+    if rest:
+        raise KQuantsError(f"{source.shape[-2]} rows do not make {heads} heads")
+    return size
+
+
+@by_rows
+def parted(source: Source, groups: int, sizes: Sequence[int]) -> Source:
+    """Rows in ``groups``, each of parts of the given ``sizes``, with the parts of all groups brought together.
+
+    Fused query, key and value interleaved by head become all queries, all keys, all values.
+    """
+    whole = sum(sizes)
+    if groups * whole != source.shape[-2]:
+        raise KQuantsError(f"{source.shape[-2]} rows do not make {groups} groups of {list(sizes)}")
+    before = np.array([0, *accumulate(sizes)], np.int64)
+    widths = np.asarray(sizes, np.int64)
+
+    def index(r: NDArray[np.int64]) -> NDArray[np.int64]:
+        part = np.searchsorted(before[1:] * groups, r, side="right")
+        group, row = np.divmod(r - before[part] * groups, widths[part])
+        return group * whole + before[part] + row
+
+    return gather(source, source.shape, index)
+
+
+@by_rows
+def rows(source: Source, lo: int, hi: int) -> Source:
+    """Rows ``lo`` to ``hi`` of each matrix."""
+    *outer, height, width = source.shape
+    if not 0 <= lo <= hi <= height:
+        raise KQuantsError(f"there are {height} rows, {lo} to {hi} are wanted")
+    kept = hi - lo
+
+    def index(r: NDArray[np.int64]) -> NDArray[np.int64]:
+        matrix, row = np.divmod(r, max(kept, 1))
+        return matrix * height + lo + row
+
+    return gather(source, (*outer, kept, width), index)
+
+
+@by_rows
+def strided(source: Source, start: int, step: int) -> Source:
+    """Every ``step``-th row of each matrix, from ``start`` on."""
+    *outer, height, width = source.shape
+    if height % step:
+        raise KQuantsError(f"{height} rows are no multiple of {step}")
+    kept = height // step
+
+    def index(r: NDArray[np.int64]) -> NDArray[np.int64]:
+        matrix, row = np.divmod(r, kept)
+        return matrix * height + start + row * step
+
+    return gather(source, (*outer, kept, width), index)
+
+
+def half(source: Source, which: int) -> Source:
+    """The first (0) or second (1) half of each matrix's rows."""
+    height = source.shape[-2] if len(source.shape) > 1 else source.shape[0]
+    if height % 2:
+        raise KQuantsError(f"{height} rows have no halves")
+    picked: Source = rows(source, which * (height // 2), (which + 1) * (height // 2))
+    return picked
+
+
+def columns(source: Source, lo: int, hi: int) -> Source:
+    """Columns ``lo`` to ``hi`` of every row."""
+    if source.type.quantized or not 0 <= lo <= hi <= source.columns:
+        raise KQuantsError(f"there are {source.columns} columns, {lo} to {hi} are wanted")
+    size = source.type.nbytes
+    shape = (*source.shape[:-1], hi - lo)
+    return Source(source.type, shape, lambda a, b: np.ascontiguousarray(source.rows(a, b)[:, lo * size : hi * size]))
+
+
+def column_half(source: Source, which: int) -> Source:
+    """The first (0) or second (1) half of each row."""
+    middle = source.columns // 2
+    return columns(source, which * middle, (which + 1) * middle)
+
+
+def column_stride(source: Source, start: int, step: int) -> Source:
+    """Every ``step``-th column, from ``start`` on."""
+    dtype = _cells(source)
+    if source.columns % step:
+        raise KQuantsError(f"{source.columns} columns are no multiple of {step}")
+
+    def read(lo: int, hi: int) -> Bytes:
+        return np.ascontiguousarray(source.rows(lo, hi).view(dtype)[:, start::step]).view(np.uint8)
+
+    return Source(source.type, (*source.shape[:-1], source.columns // step), read)
+
+
+def transpose(source: Source) -> Source:
+    """The last two axes exchanged; reads each matrix in pieces, as often as rows are asked for."""
+    *outer, height, width = source.shape
+    dtype = _cells(source)
+    step = max(1, _PIECE // max(1, source.row_bytes))
+
+    def read(lo: int, hi: int) -> Bytes:
+        out = np.empty((hi - lo, height), dtype)
+        at = lo
+        while at < hi:
+            matrix, first = divmod(at, width)
+            last = min(width, first + hi - at)
+            for top in range(0, height, step):
+                bottom = min(height, top + step)
+                piece = source.rows(matrix * height + top, matrix * height + bottom).view(dtype)
+                out[at - lo : at - lo + last - first, top:bottom] = piece[:, first:last].T
+            at += last - first
+        return out.view(np.uint8)
+
+    return Source(source.type, (*outer, width, height), read)
+
+
+def swapped(source: Source, first: int, second: int) -> Source:
+    """Two leading axes exchanged; the rows themselves stay whole."""
+    shape = list(source.shape)
+    order = list(range(len(shape) - 1))
+    order[first], order[second] = order[second], order[first]
+    shape[first], shape[second] = shape[second], shape[first]
+
+    def index(r: NDArray[np.int64]) -> NDArray[np.int64]:
+        places = np.unravel_index(r, shape[:-1])
+        there = [places[order.index(axis)] for axis in range(len(order))]
+        return np.ravel_multi_index(there, source.shape[:-1]).astype(np.int64)
+
+    return gather(source, shape, index)
+
+
+def concat(sources: Sequence[Source]) -> Source:
+    """Sources one after another along the first axis."""
+    sources = [reshape(s, 1) if not s.shape else s for s in sources]
+    shapes = {s.shape[1:] for s in sources}
+    if len(shapes) > 1:
+        raise KQuantsError(f"tensors of shapes {sorted(str(list(s.shape)) for s in sources)} do not join")
+    if len(sources[0].shape) == 1:
+        joined = concat([reshape(s, -1, 1) for s in sources])
+        return reshape(joined, -1)
+    sources = _alike(sources)
+    ends = list(accumulate(s.count for s in sources))
+
+    def read(lo: int, hi: int) -> Bytes:
+        parts = []
+        for source, end in zip(sources, ends, strict=True):
+            start = end - source.count
+            if lo < end and hi > start:
+                parts.append(source.rows(max(lo, start) - start, min(hi, end) - start))
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else sources[0].rows(0, 0)
+
+    return Source(sources[0].type, (sum(s.shape[0] for s in sources), *sources[0].shape[1:]), read)
+
+
+def stack(sources: Sequence[Source]) -> Source:
+    """Sources of one shape along a new first axis: the experts of a layer."""
+    if len({s.shape for s in sources}) > 1:
+        raise KQuantsError(f"tensors of shapes {sorted({str(list(s.shape)) for s in sources})} do not stack")
+    return concat([reshape(s, 1, *s.shape) for s in sources])
+
+
+def _alike(sources: Sequence[Source]) -> list[Source]:
+    """One type for all; where they differ, F32."""
+    same = {s.type.name for s in sources}
+    return list(sources) if len(same) == 1 else [as_f32(s) for s in sources]
+
+
+def _cells(source: Source) -> np.dtype[Any]:
+    if source.type.quantized:
+        raise KQuantsError(f"{source.type} weights cannot be taken apart inside a row")
+    return np.dtype(f"u{source.type.nbytes}")
+
+
+_NUMPY = {"F32": "f4", "F16": "f2", "F64": "f8", "I8": "i1", "I16": "i2", "I32": "i4", "I64": "i8"}
+
+
+def as_f32(source: Source) -> Source:
+    """The same numbers as F32."""
+    if source.type is F32:
+        return source
+
+    def read(lo: int, hi: int) -> Bytes:
+        raw = source.rows(lo, hi)
+        if source.type.name == "BF16":
+            return (raw.view(np.uint16).astype(np.uint32) << 16).view(np.uint8)
+        with np.errstate(over="ignore"):
+            return raw.view(_NUMPY[source.type.name]).astype(np.float32).view(np.uint8)
+
+    if source.type.name != "BF16" and source.type.name not in _NUMPY:
+        raise KQuantsError(f"{source.type} weights do not become F32 here")
+    return Source(F32, source.shape, read)
+
+
+def plain(source: Source) -> Source:
+    """F16, BF16 and F32 as they are, every other number as F32: what upstream goes on with."""
+    return source if source.type.name in ("F32", "F16", "BF16") or source.type.quantized else as_f32(source)
+
+
+def mapped(source: Source, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Source:
+    """``function`` of every weight, in the source's own precision if that is F16, else in F32."""
+    source = source if source.type is F16 else as_f32(source)
+    dtype = np.float16 if source.type is F16 else np.float32
+
+    def read(lo: int, hi: int) -> Bytes:
+        values: NDArray[Any] = np.ascontiguousarray(function(source.rows(lo, hi).view(dtype)), dtype)
+        return values.view(np.uint8)
+
+    return Source(source.type, source.shape, read)
+
+
+def add(source: Source, number: float) -> Source:
+    """``number`` added to every weight."""
+    return mapped(source, lambda x: x + x.dtype.type(number))
+
+
+def mul(source: Source, number: float) -> Source:
+    """Every weight times ``number``."""
+    return mapped(source, lambda x: x * x.dtype.type(number))
+
+
+def div(source: Source, number: float) -> Source:
+    """Every weight divided by ``number``."""
+    return mapped(source, lambda x: x / x.dtype.type(number))
+
+
+def neg_exp(source: Source) -> Source:
+    """Minus the exponential: the decay of a state-space model from its logarithm, each weight correctly rounded."""
+    return mapped(source, lambda x: -np.exp(x.astype(np.float64)).astype(x.dtype))
+
+
+def constant(values: Sequence[float]) -> Source:
+    """A vector of F32 that stands in no checkpoint."""
+    row = np.asarray(values, np.float32)[None].view(np.uint8)
+    read: Rows = lambda lo, hi: row[lo:hi]  # noqa: E731
+    return Source(F32, (len(values),), read)
+
+
+OPERATIONS: dict[str, Callable[..., Source]] = {
+    name: function
+    for name, function in {
+        "reshape": reshape,
+        "squeeze": squeeze,
+        "permute": permute,
+        "unpermute": unpermute,
+        "parted": parted,
+        "rows": rows,
+        "strided": strided,
+        "half": half,
+        "columns": columns,
+        "column_half": column_half,
+        "column_stride": column_stride,
+        "transpose": transpose,
+        "swapped": swapped,
+        "add": add,
+        "mul": mul,
+        "div": div,
+        "neg_exp": neg_exp,
+        "f32": as_f32,
+    }.items()
+}
+"""The operations that an architecture's file can name, each taking a source and its arguments."""
