@@ -1,0 +1,61 @@
+"""What is installed is what is in the tree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = {"gguf_py": "gguf_py", "kquants": "kquants", "hf2gguf": "hf2gguf", "gguf_lm": "gguf_lm", "cli": "kquants_cli"}
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[str, Any]:
+    """The setuptools table of pyproject.toml."""
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    return table
+
+
+def files() -> list[Path]:
+    """Every file of the packages that version control knows, relative to the root."""
+    listed = subprocess.run(["git", "ls-files", *SOURCES], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("needs the git checkout")
+    return [Path(line) for line in listed.stdout.splitlines()]
+
+
+def package_of(folder: Path) -> str:
+    """The name under which a folder is imported once installed."""
+    first, *rest = folder.parts
+    return ".".join([SOURCES[first], *rest])
+
+
+def test_every_folder_with_modules_is_a_package(settings: dict[str, Any]) -> None:
+    assert {package_of(f.parent) for f in files() if f.suffix == ".py"} == set(settings["packages"])
+
+
+def test_every_data_file_is_installed(settings: dict[str, Any]) -> None:
+    patterns: dict[str, list[str]] = settings["package-data"]
+
+    def installed(file: Path) -> bool:
+        """Whether a package above the file claims it, by a pattern told from the package's folder."""
+        owners = [f for f in file.parents if f.parts and package_of(f) in settings["packages"]]
+        claims = ((f, p) for f in owners for key in ("*", package_of(f)) for p in patterns.get(key, ()))
+        return any(fnmatch(str(file.relative_to(folder)), pattern) for folder, pattern in claims)
+
+    assert [str(f) for f in files() if f.suffix != ".py" and not installed(f)] == []
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_package_is_typed(name: str) -> None:
+    assert (ROOT / name / "py.typed").is_file()
