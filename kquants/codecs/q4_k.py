@@ -1,0 +1,61 @@
+"""Q4_K: a super-block of 8 sub-blocks of 32 weights; a weight is ``d * scale * q - dmin * min`` with q from 0 to 15.
+
+    byte  0        2           4                       16                              144
+          | d: f16 | dmin: f16 | scales, mins: 6 bits  | q: 4 bits, two a byte         |
+
+The 32 bytes of q at 16 + 32 * p hold sub-block 2p in their low and 2p + 1 in their high halves. How scales and mins
+share twelve bytes is said in ``packing.put_scales_and_mins``.
+
+Source of the facts: ``block_q4_K`` in ggml-common.h, ``quantize_row_q4_K_ref`` in ggml-quants.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..jit import DECODE, ENCODE, kernel
+from ..lanes import LANES, as_type, block_rows, load, load_blocks, scratch, store, store_blocks
+from ..numerics import half_at
+from ..packing import scale_and_min
+from ..search import fit_scale_and_min, quantize_with_mins, round_scales_and_mins, typical_weight
+
+F32 = np.float32
+
+
+@kernel(DECODE)
+def decode(blocks: Any, out: Any) -> None:
+    """uint8[n, 144] to float32[n, 256]."""
+    for b in range(blocks.shape[0]):
+        d = half_at(blocks, b, 0)
+        dmin = half_at(blocks, b, 2)
+        for pair in range(4):
+            q = load(blocks, b, 16 + 32 * pair, 32)
+            scale, low = scale_and_min(blocks, b, 4, 2 * pair)
+            store(out, b, 64 * pair, as_type(q & 15, np.float32) * (d * scale) - dmin * low)
+            scale, low = scale_and_min(blocks, b, 4, 2 * pair + 1)
+            store(out, b, 64 * pair + 32, as_type(q >> 4, np.float32) * (d * scale) - dmin * low)
+
+
+@kernel(ENCODE)
+def encode(x: Any, out: Any) -> None:
+    """float32[n, 256] to uint8[n, 144]."""
+    xs = scratch(LANES, 256, np.float32)
+    weight = scratch(LANES, 32, np.float32)
+    fits = scratch(LANES, 32, np.float32)
+    levels = scratch(LANES, 256, np.uint8)
+    packed = scratch(LANES, 144, np.uint8)
+    for first in range(0, x.shape[0], LANES):
+        load_blocks(x, block_rows(first, x.shape[0]), xs)
+        for j in range(8):
+            typical_weight(xs, 32 * j, weight)
+            fits[j], fits[8 + j], fits[16 + j], fits[24 + j] = fit_scale_and_min(
+                xs, 32 * j, weight, 32, 15, F32(-1), F32(0.1), 20, False
+            )
+        round_scales_and_mins(fits, packed)
+        quantize_with_mins(xs, fits, levels, 32, 15)
+        for p in range(4):
+            for i in range(32):
+                packed[16 + 32 * p + i] = levels[64 * p + i] | (levels[64 * p + 32 + i] << 4)
+        store_blocks(packed, out, first)
