@@ -4,10 +4,10 @@
 """
 
 from . import atomic
+from .copying import rewrite
 from .errors import KQuantsError
 from .layout import Layout, TensorInfo, lay_out
 from .reader import GGUFFile, Metadata, Tensor, open
-from .rewrite import rewrite
 from .shards import ShardSet, open_shards
 from .strings import Strings
 from .types import TENSOR_TYPES, TensorType, ValueType, tensor_type

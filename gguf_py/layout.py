@@ -161,7 +161,7 @@ def check_shape(name: str, type_: TensorType, shape: Sequence[int]) -> None:
     """Raise KQuantsError unless the shape is one that a tensor of that type can have in a file."""
     if len(shape) > DIMENSIONS:
         raise KQuantsError(f"tensor {name!r} has {len(shape)} axes, at most {DIMENSIONS} are possible")
-    if any(n < 0 for n in shape) or prod(shape) * 8 > LARGEST:
+    if any(n < 0 for n in shape) or prod(max(n, 1) for n in shape) * 8 > LARGEST:
         raise KQuantsError(f"tensor {name!r} has the shape {tuple(shape)}, which no file can hold")
     if (shape[-1] if shape else 1) % type_.block:
         raise KQuantsError(

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
+from .copying import write_layouts
 from .errors import KQuantsError
 from .layout import Layout, TensorInfo, lay_out, padded
 from .reader import GGUFFile, Metadata, Tensor
 from .reader import open as open_file
-from .rewrite import write_layouts
 from .types import ValueType
 from .values import ByteOrder, Field
 
@@ -177,17 +177,17 @@ def group(
 ) -> list[list[TensorInfo]]:
     """Deal tensors out to shards as llama-gguf-split does, by count or by padded bytes of weights a shard.
 
-    ``empty_first`` keeps the first shard free of tensors. Raises KQuantsError when one tensor alone is larger
-    than ``max_size``.
+    ``empty_first`` keeps the first shard free of tensors. A tensor larger than ``max_size`` gets a shard of its own;
+    when it is the first, KQuantsError is raised, for that is where llama-gguf-split gives up.
     """
     groups: list[list[TensorInfo]] = [[], []] if empty_first else [[]]
     size = 0
     for index, info in enumerate(infos):
         more = padded(info.nbytes, alignment)
-        if max_size is not None and more > max_size:
-            raise KQuantsError(f"tensor {info.name!r} has {more:,} bytes, more than the {max_size:,} a shard may have")
         by_count = max_tensors is not None and index > 0 and index % max_tensors == 0
         if by_count or (max_size is not None and size + more > max_size):
+            if not groups[-1]:
+                raise KQuantsError(f"tensor {info.name!r} has {more:,} bytes, a shard may have {max_size:,}")
             groups.append([])
             size = 0
         groups[-1].append(info)

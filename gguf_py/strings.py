@@ -16,8 +16,15 @@ def to_text(raw: bytes | memoryview) -> str:
 
 
 def to_bytes(text: str | bytes | bytearray) -> bytes:
-    """Bytes of a string, the inverse of ``to_text``; raises UnicodeEncodeError for any other lone surrogate."""
-    return text.encode("utf-8", "surrogateescape") if isinstance(text, str) else bytes(text)
+    """Bytes of a string, the inverse of ``to_text``.
+
+    Raises UnicodeEncodeError for any other lone surrogate, TypeError for what is no text.
+    """
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogateescape")
+    if not isinstance(text, (bytes, bytearray)):
+        raise TypeError(text)
+    return bytes(text)
 
 
 def skip(data: memoryview, at: int, count: int, order: str) -> int:

@@ -222,7 +222,7 @@ def _items(key: str, values: Sequence[Any] | NDArray[Any], item: ValueType, orde
 def _texts(key: str, values: Sequence[Any] | NDArray[Any], order: str) -> bytes:
     try:
         return strings.pack(values, order)
-    except (TypeError, AttributeError, UnicodeEncodeError):
+    except (TypeError, UnicodeEncodeError):
         pass
     wrong = next(v for v in values if not _is_text(v))
     raise KQuantsError(f"metadata key {key!r}: text is expected, found {_shown(wrong)}")
@@ -231,9 +231,9 @@ def _texts(key: str, values: Sequence[Any] | NDArray[Any], order: str) -> bytes:
 def _is_text(value: Any) -> bool:
     try:
         strings.to_bytes(value)
-    except (TypeError, AttributeError, UnicodeEncodeError):
+    except (TypeError, UnicodeEncodeError):
         return False
-    return isinstance(value, (str, bytes, bytearray))
+    return True
 
 
 def _numbers(key: str, values: Sequence[Any] | NDArray[Any], type_: ValueType, order: str) -> bytes:

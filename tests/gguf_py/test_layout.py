@@ -1,0 +1,172 @@
+"""Writing: the bytes of ggml's own writer, and files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import gguf_py
+from gguf_py import Field, KQuantsError, TensorInfo, ValueType, lay_out, tensor_type
+from gguf_py.atomic import replacing, write_all
+from gguf_py.shards import as_ggml
+from tests.reference import Ggml
+
+from .cgguf import write_header
+
+_ITEMS = {
+    ValueType.UINT8: "u1",
+    ValueType.INT8: "i1",
+    ValueType.UINT16: "u2",
+    ValueType.INT16: "i2",
+    ValueType.UINT32: "u4",
+    ValueType.INT32: "i4",
+    ValueType.FLOAT32: "f4",
+    ValueType.UINT64: "u8",
+    ValueType.INT64: "i8",
+    ValueType.FLOAT64: "f8",
+}
+_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+
+
+@st.composite
+def _value(draw: st.DrawFn, key: str) -> tuple[str, ValueType, ValueType | None, object]:
+    kind = draw(st.sampled_from([*_ITEMS, ValueType.BOOL, ValueType.STRING]))
+    array = draw(st.booleans())
+    if kind is ValueType.STRING:
+        return (
+            (key, ValueType.ARRAY, kind, draw(st.lists(_TEXT, max_size=4))) if array else (key, kind, None, draw(_TEXT))
+        )
+    if kind is ValueType.BOOL:
+        return key, kind, None, draw(st.booleans())
+    dtype = np.dtype(_ITEMS[kind])
+    raw = draw(st.binary(min_size=dtype.itemsize, max_size=5 * dtype.itemsize))
+    numbers = np.frombuffer(raw[: len(raw) // dtype.itemsize * dtype.itemsize], dtype)
+    if dtype.kind == "f":
+        numbers = np.nan_to_num(numbers)
+    return (key, ValueType.ARRAY, kind, numbers) if array else (key, kind, None, numbers[0].item())
+
+
+@st.composite
+def _infos(draw: st.DrawFn) -> list[TensorInfo]:
+    names = draw(st.lists(st.text("abc.0", min_size=1, max_size=9), max_size=4, unique=True))
+    kinds = [tensor_type(draw(st.sampled_from(["F32", "F16", "BF16", "I64", "Q8_0", "Q4_K", "IQ1_M"]))) for _ in names]
+    shapes = [(*draw(st.lists(st.integers(1, 3), max_size=3)), k.block * draw(st.integers(1, 3))) for k in kinds]
+    return [TensorInfo(*parts) for parts in zip(names, kinds, shapes, strict=True)]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_TEXT.filter(bool), max_size=5, unique=True).flatmap(lambda k: st.tuples(*map(_value, k))), _infos())
+def test_headers_are_ggmls(ggml: Ggml, tmp_path: Path, values: tuple[object, ...], infos: list[TensorInfo]) -> None:
+    path = tmp_path / "theirs.gguf"
+    write_header(ggml, path, list(values), infos)  # type: ignore[arg-type]
+    fields = [Field.of(key, value, kind, item) for key, kind, item, value in values]  # type: ignore[misc]
+    layout = lay_out(fields, [as_ggml(i) for i in infos])
+    assert layout.header == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("infos", "says"),
+    [
+        ([("t", "Q4_K", (2, 255))], "do not fill whole Q4_K blocks of 256"),
+        ([("t", "Q8_0", ())], "do not fill whole"),
+        ([("t", "F32", (1, 1, 1, 1, 1))], "5 axes"),
+        ([("t", "F32", (-1,))], "no file can hold"),
+        ([("t", "F32", (2**62,))], "no file can hold"),
+        ([("t", "F32", (1,)), ("t", "F16", (1,))], "'t' comes twice"),
+        ([("\ud800", "F32", (1,))], "no text"),
+    ],
+)
+def test_tensors_that_cannot_be(infos: list[tuple[str, str, tuple[int, ...]]], says: str) -> None:
+    with pytest.raises(KQuantsError, match=says):
+        lay_out([], [TensorInfo(name, tensor_type(kind), shape) for name, kind, shape in infos])
+
+
+def test_alignment_is_what_the_fields_say() -> None:
+    info = TensorInfo("t", tensor_type("I8"), (65,))
+    key = Field.of("general.alignment", 64, ValueType.UINT32)
+    assert lay_out([], [info, TensorInfo("u", *_i8())]).size % 32 == 0
+    layout = lay_out([key], [info, TensorInfo("u", *_i8())], alignment=64)
+    assert [o % 64 for o in layout.offsets] == [0, 0] and layout.offsets[1] - layout.offsets[0] == 128
+    with pytest.raises(KQuantsError, match="an alignment of 64 is asked for"):
+        lay_out([], [info], alignment=64)
+    with pytest.raises(KQuantsError, match="a UINT32 above 0"):
+        lay_out([Field.of("general.alignment", 64)], [info])
+
+
+def _i8() -> tuple[gguf_py.TensorType, tuple[int, ...]]:
+    return tensor_type("I8"), (1,)
+
+
+def test_keys_that_come_twice() -> None:
+    with pytest.raises(KQuantsError, match="metadata key 'a' comes twice"):
+        lay_out([Field.of("a", 1), Field.of("b", 2), Field.of("a", 3)], [])
+
+
+def test_write_refuses_other_bytes_than_the_shape_needs(tmp_path: Path) -> None:
+    path = tmp_path / "f.gguf"
+    with pytest.raises(KQuantsError, match="'t' has 4 bytes, a F32 tensor of shape \\(2,\\) has 8"):
+        gguf_py.write(path, [], {"t": ("F32", (2,), np.zeros(1, np.float32))})
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- whole or not at all ----------------------------------------------------------------------------------------------
+
+
+def test_the_name_comes_with_the_last_byte(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+    with replacing(path, 6) as handle:
+        write_all(handle, b"new", 3)
+        write_all(handle, b"the", 0)
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"thenew" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_a_failure_leaves_what_was_there(tmp_path: Path, before: bytes | None) -> None:
+    path = tmp_path / "f"
+    if before is not None:
+        path.write_bytes(before)
+    with pytest.raises(ZeroDivisionError), replacing(path, 6) as handle:
+        write_all(handle, b"new", 0)
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == ([path] if before else [])
+    assert before is None or path.read_bytes() == before
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with (
+        pytest.raises(KQuantsError, match="the disk is full \\(1,000 bytes are needed\\)"),
+        replacing(tmp_path / "f", 1000),
+    ):
+        raise AssertionError("nothing is to be written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_replaced(tmp_path: Path) -> None:
+    for path, says in [
+        (tmp_path / "no" / "f", "there is no folder"),
+        (tmp_path, "not a file"),
+        ("/dev/null", "not a file"),
+    ]:
+        with pytest.raises(KQuantsError, match=says), replacing(path):
+            pass
+
+
+def test_a_link_keeps_pointing(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    with replacing(link) as handle:
+        write_all(handle, b"new", 0)
+    assert link.is_symlink() and target.read_bytes() == b"new"
