@@ -1,0 +1,216 @@
+"""The codebooks of IQ1, IQ2 and IQ3, and the lists of near codewords that their encoders search.
+
+A codeword is 8 (IQ1, IQ2) or 4 (IQ3) small digits, each 0 to 2 or 0 to 7. Which combinations are codewords was
+chosen once by upstream, from the even points of a lattice weighted by use, so the choice itself is data: a bitmap of
+the cube of all combinations, here compressed, in base85 (``tests/kquants/make_grids.py`` reads it out of ggml).
+Codewords are numbered in the order of their digits, the last digit the most significant.
+
+A *code* is a codeword's digits, or any other point of the cube, packed into an integer: two bits a digit for IQ1 and
+IQ2, three for IQ3, the first digit lowest.
+
+Nothing is computed at import; what is asked for is kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from .jit import inlined, kernel
+
+_BITMAPS = {
+    "IQ1_S": (
+        "c-k#eO>0z16uqyx#k83y_qA0qE*kA7fk#%6iL;cd<W&+S(JE7AEBc6nlGQ*KX*Z#@1057+gows$6w-}Cbfte_m;o2UY|_#*VZa~*x^U%6T=`"
+        "Mm&aUdhx#ygF&eKOplgaU0)cQ?aLaWb`!=%}lC@i-gZEZ5CFdhU_><`D{U2pdIZAiiRBZ^Tjpc--1mjt-&r-O_l7bZy)3*%3zRUeyRXfJ~s5"
+        "?<5PM<UK4aB<I3L}>n{hnc{+>K$G67mn>zvR$=UOtZPa7LUsmQWQ2bN)ou!Kj_yfb~LQyR=nku)`P+=g=?+GNRyF#AueD^;Yg67k)HG=(os>"
+        "Uh!rG~(gRxZza2HhyPsM)=qh9|ehXUldkU;_wA!C+2Fv`rcq!34!0Fqz%0;&7#XeAmBu`}t6ci#>+3WlSwzITy{$0C$RU8lhlWkibbyz6nxO"
+        "L=l|4%yAAJ4G^LV^S*V!(*CwdNU%)Qrh$#q9cyW*tq|@QQ}j896#XTv`6q5lhc&*LLPVeEGcad$xT4&D*b^FV9bJ+^}ih*A`2jX2rIue$9q9"
+        "{)`S!jt!g=X1D{vGEMnukjj}Wcvs!oqc~_d61@aP1V3Bvcjc9uWpgt6=l#-;vm1GpU-HX*>(|GJ!F2C{R9{8qA7trFiLFJ0VD+S2Ny_0+jia"
+        "iUvPbU!Gt<44HyL$nQ%A{iI)xZW(;0iU=zRoe)YSg8LFF!L&Ei&Q)FngSxd==b)ez8IIEAq?gCPR1z1`cE#svx$dBcgrdMr~`+vY{G*{j)Ld"
+        "H7J(;|V_S3+rEqj0{aUGZ~5`z3=#nUT2ypkIbf^7Qd%#dKF#22&cWI$B=(k{y*i-P-%7a6aqltG8tC11XWn$8wuQe)#`Rb$ezM@h+=MX6ehv"
+        "4>@KW-1MD8)wE"
+    ),
+    "IQ2_XXS": (
+        "c-nPRORj`4470MbdWwiuj~R8vF<3s$DPNNQV8mEdDvh1mfzMz4@MsNM4-kL~Dg?0u3Z<Q}s#5&i%a^YL7=qILyw)W4Cso8iRnlpCLd`c4Du;"
+        "C<RlH?aajd+e<FY7)k8>WSTt@47wX1jPqB41q=2e+&9hy;#r#nzQ(d`wV2I-N(E<X_7hks$x7)Do8!;TEvZcdv+$;Bf*s-;99+U-&7)=?Kns"
+        "oS&M%ZZjW8ztGaG<oin^)>q~!#84@<5Q?C;cAe-jqH$lW6s<jvF<nQc*Z$~yKl@H%B$)D{-`Y{-_v~Aze0c0{sHUUCpi"
+    ),
+    "IQ2_XS": (
+        "c-mc2ORj`4470L|dWwh@;*?QWh*MOoP)|Aew9xme83;|{*iP^L>UVu^J$f&9<)%0;rYcZH@zkTcz*1-`0#F4vd)cqIa~EY0S(m36us~sl4e+"
+        "uqnt+xnD5p1ifdk&k2^cqyDKl&hVwLuN#<u{Y#82-D2r2AS*#~B;6>b%zZ?$An2Qav5OyP;?IjC1*OUa>YNXBOJs!l*N%2M9ag1pZ#qbS<pD"
+        "ODX)Ys@FiGwcn?g7z}ZUJ85J?WuXe7)kq!xj_MC=sehbo`f6hw91-EjVApg;SBK(#S-ctqy5bslAAu_xaBeODLPcR%XL4jpOCvsj1dP@iIwg"
+        "yVBr<uBI!nKMuUZZ1qQNNP<bV}FGN4KvRv{ky>(2~*Gt;x6q$P={6Cb#@3Dfxx_wWh`vWo0U*P"
+    ),
+    "IQ2_S": (
+        "c-n1JOKt@r42!agI0c#&;*=39#3>LflvCCTO#7-9jpk=;Y=fB%TefG%OIlXuE_Fz<Ougf=%xu>+l3Bq8hyjg~lMrunmZ<Wy`~YGiEi#3On5v"
+        "Bd<vmKZSi%aW(psKWGWlAsphF>8rUC+;ZDfa(=s@_F#i0yss$-8fvv#Vf@jNV{kuiVLgA~66J1A2@4RVJKUxH}IH-$JpaZ^g})pmKjjd>lmo"
+        "jtPqGOJ!xqXVV(I)s3f1HneH&<4|id_Zsqi~d9|fZw$~1nHWO$bgs-@JBFei6qb36Asxo<#s4;BRhd~d<sfnbhG0<$t^)oE$@gK%zO1xyELV"
+        "B%s1k`FAKZeJ@WjCtPZ6s4%XC=!ChZ<C{I5t%jB|RQ$q0^0H^%ZVVCdNfJ9HPfzZdmWSrg_I({bPgptf%^rJMcpz`hTS7u<>s9rVvW-WSa`T"
+        "|j+oGk"
+    ),
+    "IQ3_XXS": (
+        "c-l=-K?=h#3{ye}VW$qZd!FLL9+1HvWO^EVh1sdkoaHp#R7#szmgHo6m{j1}>~2z^o7e*jro|>W6f;suxGq5ThwwrH-tdy3S=*8VCKknJ;ww"
+        "~xN=C-Lt2kc1f`n?I#<sN&{qc;xi`rsIog^>xCi>0vO72GEj+P?`#G30*;dkafo0(MD70~26E5oy)Fh-PS2J_iYxE!Gh>5A3e2Aw8l#Lz*UZ"
+        "2xyz&!sE!Xy7=t?heopubnm$;UMyR4j1Wf!f;*xLWT6+u!rw*Hy!tqyDZ17JdzPtf@!~_J7yrh&WtZi"
+    ),
+    "IQ3_S": (
+        "c-k#dK}rKb5Ud?m7(7iN59ovqtiR~U2pdlmS^v`sIn3TR;sZue5Z@6$Amj-`@D=vV+J}a&>aMEU{rNq)_mDQ1)6rXa`g-zl6)-xV9&D<-%sL"
+        "tw(&E+K!8jAZAn=FIh`{BX?s3iZ9eL!0y{saQwa{i<M_rV8i?Gza!ZNf5Tx$=B>&%}&x2aFnb2>I1DZfG3@eJJ?w}Hf9jj>U<u}qaX$V(Q{%"
+        "bJZi0qBwX8+P2=0D&xpG^*kpx3aC_+^woo1gDy;frCMb5s>PfCelExhl@Z5=M_J&lZwQK<TIaOt1Nd_t_Z4Nkqr(Irw~QLK*sjOloy2EUU#s"
+        "N3YKfvLC9pG+yhGG#kO><KBF1{I~{B$E!8AqIlE}-BNQAl`R33C|JNFjj93D(#a!oZudm_a(c~OHe<Yb)Y4R?AVbTWv01QA~hX"
+    ),
+}
+
+_THIRDS = (8.0, 25.0, 43.0)
+_LEVELS = {
+    "IQ1_S": (-1.0, 0.0, 1.0),
+    "IQ2_XXS": _THIRDS,
+    "IQ2_XS": _THIRDS,
+    "IQ2_S": _THIRDS,
+    "IQ3_XXS": (4.0, 12.0, 20.0, 28.0, 36.0, 44.0, 52.0, 62.0),
+    "IQ3_S": (1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 15.0),
+}
+"""What a digit decodes to; the encoders of IQ2 and IQ3 work with the odd numbers 1, 3, 5, ... instead."""
+
+_SHELLS = {"IQ1_S": 3, "IQ2_XXS": 2, "IQ2_XS": 2, "IQ2_S": 1, "IQ3_XXS": 2, "IQ3_S": 3}
+"""How many distances the encoder looks at around a point that is no codeword."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A codebook: ``digits`` uint8[codewords, width], ``values`` float32 of the same shape, ``codes`` int32[codewords]."""
+
+    digits: NDArray[np.uint8]
+    values: NDArray[np.float32]
+    codes: NDArray[np.int32]
+    bits: int
+    shells: int
+
+    @property
+    def width(self) -> int:
+        """Weights in a codeword."""
+        return self.digits.shape[1]
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What an encoder looks up for each code: its codeword, or else the codewords near it.
+
+    ``index`` int32[codes] is the number of the codeword with that code, or -1. The near ones of code ``c`` are
+    ``near[start[c] : start[c + 1]]``, uint16 codes, nearest first and equally near ones by number; a codeword has
+    itself alone. ``start`` is int32[codes + 1].
+    """
+
+    index: NDArray[np.int32]
+    start: NDArray[np.int32]
+    near: NDArray[np.uint16]
+
+
+@cache
+def grid(name: str) -> Grid:
+    """The codebook of a tensor type, by upper-case name; IQ1_M shares that of IQ1_S."""
+    levels = np.array(_LEVELS[name], np.float32)
+    width, bits = (8, 2) if len(levels) == 3 else (4, 3)
+    bitmap = np.frombuffer(zlib.decompress(base64.b85decode(_BITMAPS[name])), np.uint8)
+    points = np.flatnonzero(np.unpackbits(bitmap))
+    digits = points[:, None] // len(levels) ** np.arange(width) % len(levels)
+    codes = (digits << bits * np.arange(width)).sum(1)
+    return Grid(digits.astype(np.uint8), levels[digits], codes.astype(np.int32), bits, _SHELLS[name])
+
+
+@cache
+def neighbours(name: str) -> Neighbours:
+    """For every code, the codewords in its nearest shells."""
+    return _neighbours(grid(name), prune=False)
+
+
+@cache
+def undominated(name: str) -> Neighbours:
+    """As ``neighbours``, without codewords that lie beyond another one.
+
+    Where every term of a distance grows with every step away from the code, a codeword that repeats all the steps of
+    an earlier one and adds some of its own is never strictly nearer, so a search may leave it out.
+    """
+    return _neighbours(grid(name), prune=True)
+
+
+def _neighbours(g: Grid, *, prune: bool) -> Neighbours:
+    codes = 1 << g.bits * g.width
+    start = np.zeros(codes + 1, np.int32)
+    near = np.empty(codes * 32, np.uint16)
+    index = np.full(codes, -1, np.int32)
+    index[g.codes] = np.arange(len(g.codes))
+    _list_near(g.digits.T.astype(np.int32, order="C"), g.codes, index, g.shells, prune, start, near)
+    return Neighbours(index, start, near[: start[-1]].copy())
+
+
+_INTS = types.int32[::1]
+
+
+@kernel((types.int32[:, ::1], _INTS, _INTS, types.intp, types.boolean, _INTS, types.uint16[::1]))
+def _list_near(digits: Any, codes: Any, index: Any, shells: int, prune: bool, start: Any, near: Any) -> None:
+    """Fill ``start`` and ``near`` of ``Neighbours`` for the codebook ``digits``, int32[width, codewords]."""
+    width, count = digits.shape
+    bits = 2 if width == 8 else 3
+    top = bits if bits == 2 else 7
+    steps = np.zeros(count, np.int64)
+    distance = np.empty(count, np.int32)
+    here = np.empty(width, np.int32)
+    for j in range(count):
+        steps[j] = _steps(digits[:, j], top)
+    used = 0
+    for code in range(len(index)):
+        start[code] = used
+        for i in range(width):
+            here[i] = code >> bits * i & (1 << bits) - 1
+        if index[code] >= 0:
+            near[used] = code
+            used += 1
+        elif here.max() <= top:
+            distance[:] = 0
+            for i in range(width):
+                for j in range(count):
+                    distance[j] += (digits[i, j] - here[i]) ** 2
+            used += _shells(distance, steps ^ _steps(here, top), codes, shells, prune, near[used:])
+    start[-1] = used
+
+
+@inlined
+def _steps(digits: Any, top: int) -> int:
+    """The steps from zero to each digit, a bit each, so that the XOR of two points is what lies between them."""
+    steps = 0
+    for i in range(len(digits)):
+        steps |= ((1 << digits[i]) - 1) << top * i
+    return steps
+
+
+@inlined
+def _shells(distance: Any, steps: Any, codes: Any, shells: int, prune: bool, out: Any) -> int:
+    """Write the codes in the nearest shells, shell by shell; how many they are."""
+    kept = np.empty(len(codes), np.int64)
+    used = 0
+    radius = np.int32(-1)
+    for _ in range(shells):
+        following = np.int32(1 << 30)
+        for j in range(len(codes)):
+            if distance[j] > radius:
+                following = min(following, distance[j])
+        radius = following
+        for j in range(len(codes)):
+            if distance[j] == radius:
+                beyond = False
+                if prune:
+                    for k in range(used):
+                        beyond = beyond or kept[k] & ~steps[j] == 0
+                if not beyond:
+                    out[used] = codes[j]
+                    kept[used] = steps[j]
+                    used += 1
+    return used
