@@ -10,42 +10,117 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from gguf_py import Field, KQuantsError
+from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 
-from . import bpe, sentencepiece, special, unigram
+from . import bpe, sentencepiece, special, tekken, unigram
 from .special import Fields, put
 
 __all__ = ["SCHEMES", "Fields", "fields"]
 
 Scheme = Callable[[Checkpoint, Mapping[str, Any]], Fields]
 
+CODE_LLAMA, GRANITE_SMALL = 32016, 49152
+"""Sizes of vocabularies by which upstream tells two families from other Llamas."""
 
-def _any(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    """Whatever is there, looked for in upstream's order: SentencePiece, BPE with byte fallback, byte-level BPE."""
+
+def _llama(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """Whatever a Llama comes with: tekken, SentencePiece, BPE with byte fallback, byte-level BPE."""
+    if checkpoint.path("tekken.json") is not None and checkpoint.path("tokenizer.json") is None:
+        return tekken.fields(checkpoint, config)
+    found: Fields = {}
+    prefix = (checkpoint.json("tokenizer_config.json") or {}).get("add_prefix_space")
+    if prefix is not None:
+        put(found, "add_space_prefix", prefix, ValueType.BOOL)
     if checkpoint.path("tokenizer.model") is not None:
-        return sentencepiece.fields(checkpoint, config)
-    if bpe.has_byte_fallback(checkpoint):
-        return bpe.byte_fallback(checkpoint, config)
-    return bpe.fields(checkpoint, config)
+        found.update(sentencepiece.fields(checkpoint, config))
+    elif bpe.has_byte_fallback(checkpoint):
+        found.update(bpe.byte_fallback(checkpoint, config))
+    else:
+        found.update(bpe.fields(checkpoint, config))
+    size = config.get("vocab_size", 32000)
+    if size == CODE_LLAMA:
+        found.update(_turn_end(checkpoint, 32010).fields())
+    elif size == GRANITE_SMALL:
+        put(found, "add_bos_token", False, ValueType.BOOL)
+    return found
+
+
+def _turn_end(checkpoint: Checkpoint, token_id: int) -> special.Special:
+    """Special tokens of a model for code whose turns end with ``token_id`` (its infill tokens have no key any more)."""
+    more = special.load(checkpoint, kinds=("prefix", "suffix", "middle", "fsep", "eot"))
+    more.set("eot", token_id)
+    return more
+
+
+def _gemma(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    found = sentencepiece.fields(checkpoint, config)
+    more = _turn_end(checkpoint, 107)
+    more.template = None
+    found.update(more.fields())
+    put(found, "add_space_prefix", False, ValueType.BOOL)
+    return found
+
+
+def _gemma2(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    found = sentencepiece.fields(checkpoint, config)
+    put(found, "add_space_prefix", False, ValueType.BOOL)
+    return found
+
+
+def _gemma3(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    has_pieces = checkpoint.path("tokenizer.model") is not None
+    return (_gemma2 if has_pieces else bpe.fields)(checkpoint, config)
+
+
+def _nemotron(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    found = sentencepiece.fields(checkpoint, config)
+    put(found, "padding_token_id", 0, ValueType.UINT32)
+    put(found, "unknown_token_id", 1, ValueType.UINT32)
+    return found
 
 
 def _sentencepiece_or_bpe(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    if checkpoint.path("tokenizer.model") is not None:
-        return sentencepiece.fields(checkpoint, config)
-    return bpe.fields(checkpoint, config)
+    has_pieces = checkpoint.path("tokenizer.model") is not None
+    return (sentencepiece.fields if has_pieces else bpe.fields)(checkpoint, config)
 
 
 def _bpe_or_sentencepiece(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    if checkpoint.path("tokenizer.json") is not None:
-        return bpe.fields(checkpoint, config)
-    return sentencepiece.fields(checkpoint, config)
+    has_bpe = checkpoint.path("tokenizer.json") is not None or checkpoint.path("tokenizer.model") is None
+    return (bpe.fields if has_bpe else sentencepiece.fields)(checkpoint, config)
 
 
 def _phi3(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    if (checkpoint.json("tokenizer_config.json") or {}).get("tokenizer_class") == "GPT2Tokenizer":
-        return bpe.fields(checkpoint, config)
-    return sentencepiece.phi3(checkpoint, config)
+    kind = (checkpoint.json("tokenizer_config.json") or {}).get("tokenizer_class")
+    return (bpe.fields if kind == "GPT2Tokenizer" else sentencepiece.phi3)(checkpoint, config)
+
+
+def _roberta(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    if checkpoint.path("tokenizer.json") is None:
+        return bpe.wordpiece(checkpoint, config)
+    found = bpe.fields(checkpoint, config)
+    put(found, "token_type_count", config.get("type_vocab_size", 1), ValueType.UINT32)
+    return found
+
+
+def _adding(*kinds: str, value: bool) -> Scheme:
+    """Byte-level BPE of an encoder that says first, and whatever its files say, which tokens are added to a text."""
+
+    def scheme(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+        found: Fields = {}
+        for kind in kinds:
+            put(found, f"add_{kind}_token", value, ValueType.BOOL)
+        found.update(bpe.fields(checkpoint, config))
+        return found
+
+    return scheme
+
+
+def _hunyuan(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    # Some of its configs say that the padding token is -1, which means none.
+    no_pad = (config.get("pad_token_id") or 0) < 0
+    kinds = tuple(kind for kind in special.KINDS if kind != "pad" or not no_pad)
+    return bpe.fields(checkpoint, config, looked_for=kinds)
 
 
 def _none(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
@@ -54,36 +129,55 @@ def _none(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     return found
 
 
+_END, _USER = "<|endoftext|>", "<|user|>"
+_GLM = {"bos": "[gMASK]", "eot": _USER, "unk": _END, "eom": "<|observation|>"}
+
 SCHEMES: dict[str, Scheme] = {
+    "any": _llama,
+    "bpe-or-sentencepiece": _bpe_or_sentencepiece,
+    "sentencepiece-or-bpe": _sentencepiece_or_bpe,
     "gpt2": bpe.fields,
     "llama": sentencepiece.fields,
     "llama-hf": bpe.byte_fallback,
     "bert": bpe.wordpiece,
+    "roberta": _roberta,
+    "eurobert": _adding("bos", value=False),
+    "modern-bert": _adding("bos", "eos", "sep", value=True),
     "t5": unigram.t5,
     "xlm-roberta": unigram.xlm_roberta,
     "nomic-bert-moe": partial(unigram.xlm_roberta, mask_at=250001),
+    "gemma": _gemma,
+    "gemma2": _gemma2,
+    "gemma3": _gemma3,
+    "nemotron": _nemotron,
     "phi3": _phi3,
-    "any": _any,
-    "sentencepiece-or-bpe": _sentencepiece_or_bpe,
-    "bpe-or-sentencepiece": _bpe_or_sentencepiece,
+    "glm": partial(bpe.fields, ids=_GLM),
+    "glm-edge": partial(bpe.fields, ids={"eos": _END, "eot": _USER, "unk": _END, "bos": _END}),
+    "solar-open": partial(bpe.fields, ids={"eos": _END, "eot": _END, "unk": "<unk>", "bos": "<|startoftext|>"}),
+    "hunyuan": _hunyuan,
+    "tekken": tekken.fields,
     "none": _none,
 }
 """How vocabularies are read, by the name that an architecture's description uses."""
 
 
-def fields(checkpoint: Checkpoint, config: Mapping[str, Any], scheme: str) -> dict[str, Field]:
+def fields(
+    checkpoint: Checkpoint, config: Mapping[str, Any], scheme: str, architecture: str = "llama"
+) -> dict[str, Field]:
     """The tokenizer's metadata by key, in upstream's order.
 
-    ``config`` is ``config.json`` as the architecture reads it (with the text model's part at the root). Raises
-    KQuantsError when a file is missing or wrong; warns when a pre-tokenizer had to be inferred.
+    ``config`` is ``config.json`` as the architecture reads it (with the text model's part at the root);
+    ``architecture`` begins the one key that is not the tokenizer's. Raises KQuantsError when a file is missing or
+    wrong; warns when a pre-tokenizer had to be inferred.
     """
     try:
-        return SCHEMES[scheme](checkpoint, config)
-    except (TypeError, KeyError, AttributeError, IndexError) as fault:
+        found = (
+            field.renamed(key.format(arch=architecture)) for key, field in SCHEMES[scheme](checkpoint, config).items()
+        )
+        return {field.key: field for field in found}
+    except KQuantsError:
+        raise
+    except (TypeError, LookupError, AttributeError, ValueError) as fault:
         # Files that are JSON but not what their names promise fail in a hundred places; one sentence serves them all.
         what = f"{type(fault).__name__}: {fault}"
         raise KQuantsError(f"{checkpoint.dir}: the tokenizer's files do not fit together ({what})") from fault
-    except KQuantsError:
-        raise
-    except ValueError as fault:
-        raise KQuantsError(f"{checkpoint.dir}: the tokenizer's files do not fit together ({fault})") from fault

@@ -144,8 +144,13 @@ def _added(tokenizer: Tokenizer, text: str, token: Any) -> tuple[str, TokenKind]
     return text.replace("▁", " "), TokenKind.USER_DEFINED
 
 
-def fields(checkpoint: Checkpoint, config: Mapping[str, Any], ids: Mapping[str, int | str] | None = None) -> Fields:
-    """Byte-level BPE (scheme ``gpt2``). ``ids`` gives ids, or the tokens that have them, to kinds that have none."""
+def fields(
+    checkpoint: Checkpoint,
+    config: Mapping[str, Any],
+    ids: Mapping[str, str] | None = None,
+    looked_for: Sequence[str] = special.KINDS,
+) -> Fields:
+    """Byte-level BPE (scheme ``gpt2``). ``ids`` names tokens for kinds that no file gives one."""
     tokenizer = load(checkpoint)
     texts, kinds = listing(tokenizer, config)
     found: Fields = {}
@@ -153,12 +158,11 @@ def fields(checkpoint: Checkpoint, config: Mapping[str, Any], ids: Mapping[str, 
     put(found, "pre", tokenizer.pre_name())
     put(found, "tokens", texts)
     put(found, "token_type", kinds, item=ValueType.INT32)
-    more = special.load(checkpoint, merges=True)
+    more = special.load(checkpoint, merges=True, kinds=looked_for)
     for kind, token in (ids or {}).items():
-        token_id = tokenizer.ids.get(token) if isinstance(token, str) else token
-        if token_id is None:
+        if token not in tokenizer.ids:
             raise KQuantsError(f"{tokenizer.path}: lacks the token {shown(token)}, which this architecture needs")
-        more.set(kind, token_id)
+        more.set(kind, tokenizer.ids[token])
     found.update(more.fields())
     return found
 

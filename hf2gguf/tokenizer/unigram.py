@@ -107,14 +107,13 @@ def xlm_roberta(checkpoint: Checkpoint, config: Mapping[str, Any], mask_at: int 
     else:
         spec = normalizer(path)
         model = sentencepiece.processor(path)
-        pieces = Pieces.unused(
-            vocab_size({"vocab_size": max(config.get("vocab_size", 0), model.vocab_size())}, 0, path)
-        )
+        size = max(config.get("vocab_size", 0), model.vocab_size())
+        pieces = Pieces.unused(vocab_size({"vocab_size": size}, model.vocab_size(), checkpoint.dir / "config.json"))
         fill(pieces, model)
         # The original model was fairseq's, which puts four tokens of its own first.
-        for values, first in ((pieces.texts, ["<s>", "<pad>", "</s>", "<unk>"]), (pieces.scores, [0.0] * 4)):
-            values[:] = first + values[3:-1]  # type: ignore[index, operator]
-        pieces.kinds[:] = [int(TokenKind.CONTROL)] * 3 + [int(TokenKind.UNKNOWN)] + pieces.kinds[3:-1]
+        pieces.texts = ["<s>", "<pad>", "</s>", "<unk>", *pieces.texts[3:-1]]
+        pieces.scores = [0.0] * 4 + pieces.scores[3:-1]
+        pieces.kinds = [int(TokenKind.CONTROL)] * 3 + [int(TokenKind.UNKNOWN)] + pieces.kinds[3:-1]
         if mask_at is not None:
             pieces.place(mask_at, "<mask>", 0.0, TokenKind.CONTROL)
     found = scored(pieces, "t5")

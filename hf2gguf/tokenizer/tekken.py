@@ -1,0 +1,94 @@
+"""Mistral's ``tekken.json``: byte-level BPE written as ranked byte strings, special tokens first.
+
+Source of the format: mistral-common 1.13, ``tokens/tokenizers/tekken.py``; of the metadata's order: upstream.
+"""
+
+from __future__ import annotations
+
+import base64
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from gguf_py import Field, KQuantsError, ValueType
+from hf2gguf.checkpoint import Checkpoint
+from hf2gguf.checkpoint.folder import read_json, read_text
+
+from .sentencepiece import MAX_VOCAB, TokenKind
+from .special import MAX_TOKENIZER, Fields, put
+
+_FIRST_SPECIALS = (
+    "<unk> <s> </s> [INST] [/INST] [AVAILABLE_TOOLS] [/AVAILABLE_TOOLS] [TOOL_RESULTS] [/TOOL_RESULTS] [TOOL_CALLS]"
+    " [IMG] <pad> [IMG_BREAK] [IMG_END] [PREFIX] [MIDDLE] [SUFFIX] [SYSTEM_PROMPT] [/SYSTEM_PROMPT] [TOOL_CONTENT]"
+).split()
+"""Special tokens of the files that name none (up to version 7)."""
+
+_TEMPLATES = {"v3": "mistral-v3-tekken", "v7": "mistral-v7-tekken"}
+"""Names by which llama.cpp knows the chat templates of tokenizer versions."""
+
+
+def byte_letters() -> list[str]:
+    """The letter that stands for each of the 256 bytes in byte-level BPE, as GPT-2 chose them."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = [byte for byte in range(256) if byte not in set(printable)]
+    code = {byte: byte for byte in printable} | {byte: 256 + i for i, byte in enumerate(hidden)}
+    return [chr(code[byte]) for byte in range(256)]
+
+
+def fields(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """The vocabulary of ``tekken.json`` (scheme ``tekken``); raises KQuantsError when there is none."""
+    path = checkpoint.path("tekken.json")
+    if path is None:
+        raise KQuantsError(f"{checkpoint.dir}: has no tekken.json, expected Mistral's tokenizer")
+    tekken = read_json(path, MAX_TOKENIZER)
+    settings = tekken["config"]
+    size, reserved = settings["default_vocab_size"], settings["default_num_special_tokens"]
+    if not 0 < reserved < size <= min(MAX_VOCAB, reserved + len(tekken["vocab"])):
+        raise KQuantsError(f"{path}: wants {size} tokens, {reserved} of them special, but has {len(tekken['vocab'])}")
+    specials = [token["token_str"] for token in tekken.get("special_tokens") or []] or list(_FIRST_SPECIALS)
+    specials += [f"<SPECIAL_{i}>" for i in range(len(specials), reserved)]
+    ranks = {base64.b64decode(token["token_bytes"]): i for i, token in enumerate(tekken["vocab"][: size - reserved])}
+    if len(specials) != reserved or len(ranks) != size - reserved:
+        raise KQuantsError(f"{path}: names tokens twice, or more special ones than the {reserved} it has place for")
+    found: Fields = {}
+    put(found, "model", "gpt2")
+    put(found, "pre", "tekken")
+    put(found, "merges", merges(ranks))
+    for key, token in (("bos", "<s>"), ("eos", "</s>"), ("unknown", "<unk>"), ("padding", "<pad>")):
+        put(found, f"{key}_token_id", specials.index(token), ValueType.UINT32)
+    letters = byte_letters()
+    put(found, "tokens", specials + ["".join(letters[byte] for byte in token) for token in ranks])
+    put(found, "scores", [0] * size, item=ValueType.INT32)  # upstream writes these zeros as integers
+    kinds = [int(TokenKind.CONTROL)] * reserved + [int(TokenKind.NORMAL)] * len(ranks)
+    put(found, "token_type", kinds, item=ValueType.INT32)
+    found["{arch}.vocab_size"] = Field.of("{arch}.vocab_size", size, ValueType.UINT32)
+    put(found, "add_bos_token", True, ValueType.BOOL)
+    put(found, "add_eos_token", False, ValueType.BOOL)
+    template = _template(checkpoint, str(settings.get("version")))
+    if template is not None:
+        found["tokenizer.chat_template"] = Field.of("tokenizer.chat_template", template)
+    return found
+
+
+def merges(ranks: Mapping[bytes, int]) -> list[str]:
+    """All pairs of tokens that make a token, in the order of what they make, then of their own ranks."""
+    letters = byte_letters()
+    text = {token: "".join(letters[byte] for byte in token) for token in ranks}
+    found: list[str] = []
+    for token in ranks:
+        if len(token) > 1:
+            cuts = ((token[:i], token[i:]) for i in range(1, len(token)))
+            pairs = [pair for pair in cuts if pair[0] in ranks and pair[1] in ranks]
+            pairs.sort(key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
+            found.extend(f"{text[left]} {text[right]}" for left, right in pairs)
+    return found
+
+
+def _template(checkpoint: Checkpoint, version: str) -> str | None:
+    if version in _TEMPLATES:
+        return _TEMPLATES[version]
+    jinja = checkpoint.path("chat_template.jinja")
+    if jinja is not None:
+        return read_text(jinja).decode("utf-8")
+    warnings.warn(f"{checkpoint.dir}: no chat template for tekken {version}, the file will have none", stacklevel=2)
+    return None
