@@ -11,7 +11,7 @@ import numpy as np
 F = np.float32
 
 
-def f32(values: Iterable[float]) -> np.ndarray:
+def f32(values: Iterable[np.float32]) -> np.ndarray:
     """A float32 array."""
     return np.array(list(values), np.float32)
 
@@ -21,12 +21,12 @@ def half_bits(value: np.float32) -> bytes:
     if math.isnan(value):
         return struct.pack("<H", 0xFE00 if math.copysign(1, value) < 0 else 0x7E00)
     with np.errstate(over="ignore"):
-        return F(value).astype("<f2").tobytes()
+        return bytes(F(value).astype("<f2").tobytes())
 
 
 def half(data: bytes | np.ndarray) -> np.float32:
     """The value of two bytes of F16."""
-    return np.frombuffer(bytes(data), "<f2").astype(np.float32)[0]
+    return F(np.frombuffer(bytes(data), "<f2")[0])
 
 
 def away(value: np.float32) -> int | None:

@@ -1,0 +1,7 @@
+"""I16: whole numbers, two's complement, in 2 bytes, little-endian. Read only: ggml quantizes nothing to them."""
+
+from __future__ import annotations
+
+from ..plain import decoder
+
+decode = decoder("<i2")

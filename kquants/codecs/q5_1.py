@@ -1,0 +1,47 @@
+"""Q5_1: 32 weights share a scale and a minimum; a weight is ``d * q + m`` with q from 0 to 31.
+
+    byte  0        2        4                           8                             24
+          | d: f16 | m: f16 | bit 4 of q: one a weight  | q: low 4 bits, two a byte   |
+
+Bit i of bytes 4 to 7, read as one little-endian number, belongs to weight i. Byte i of the sixteen holds weight i in
+its low and weight i + 16 in its high half.
+
+Source of the facts: ``block_q5_1`` in ggml-common.h, ``quantize_row_q5_1_ref`` and ``_impl`` in ggml-quants.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..jit import DECODE, ENCODE, kernel
+from ..lanes import as_type, bit_mask, join, load, lower, mask_bits, peek, store, upper
+from ..numerics import half_at, half_of
+from ..onepass import least_and_most, or_zero, reciprocal
+
+F32 = np.float32
+
+
+@kernel(DECODE)
+def decode(blocks: Any, out: Any) -> None:
+    """uint8[n, 24] to float32[n, 32]."""
+    for b in range(blocks.shape[0]):
+        low = load(blocks, b, 8, 16)
+        high = as_type(bit_mask(peek(blocks, b, 4, np.uint32), 32), np.uint8) << 4
+        q = as_type(join(low & 15, low >> 4) | high, np.float32)
+        store(out, b, 0, q * half_at(blocks, b, 0) + half_at(blocks, b, 2))
+
+
+@kernel(ENCODE)
+def encode(x: Any, out: Any) -> None:
+    """float32[n, 32] to uint8[n, 24]."""
+    for b in range(x.shape[0]):
+        v = load(x, b, 0, 32)
+        least, most = least_and_most(x, b, v)
+        d = (most - least) / F32(31)
+        q = as_type(or_zero((v - least) * reciprocal(d) + 0.5), np.uint8)
+        store(out, b, 0, half_of(d))
+        store(out, b, 2, half_of(least))
+        store(out, b, 4, np.uint32(mask_bits(q > 15)))
+        store(out, b, 8, (lower(q) & 15) | (upper(q) << 4))
