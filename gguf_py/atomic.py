@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +28,7 @@ def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator
     # A link keeps pointing where it pointed, at the new contents.
     final = Path(os.path.realpath(path))
     _check_target(final, path)
-    partial = final.with_name(f"{final.name[:200]}.partial-{secrets.token_hex(4)}")
+    partial = final.with_name(f"{final.name[:200]}.partial-{os.urandom(4).hex()}")
     try:
         handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as fault:

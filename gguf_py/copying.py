@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from .atomic import copy_range, replacing, write_all
 from .errors import KQuantsError
 from .layout import Layout, lay_out, stated_alignment
@@ -87,6 +85,8 @@ def in_place_span(file: GGUFFile, layout: Layout) -> tuple[int, int] | None:
     """First and last offset of what would change in place, or None when a new file is needed."""
     if len(layout.header) != file.data_offset or file.buffer is None:
         return None
+    import numpy as np
+
     old, new = (np.frombuffer(header, np.uint8, file.data_offset) for header in (file.buffer, layout.header))
     changed = np.flatnonzero(old != new)
     if not len(changed):

@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from . import strings
 from .errors import KQuantsError
 from .layout import LARGEST, MAGIC, TensorInfo, check_shape, padded, stated_alignment
 from .types import ValueType, tensor_type
 from .values import NATIVE, ByteOrder, Field, measure
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _PLAIN = {"F32": "f4", "F16": "f2", "BF16": "u2", "F64": "f8", "I8": "i1", "I16": "i2", "I32": "i4", "I64": "i8"}
 
@@ -48,6 +49,8 @@ class Tensor(TensorInfo):
         """The bytes as they are in the file, a read-only view: the shape's leading axes, then bytes of a row."""
         if self.file is None or self.file.buffer is None:
             raise KQuantsError(f"tensor {self.name!r}: only the header of this file is here, or the file is closed")
+        import numpy as np  # here, so that looking at a header does not wait for it
+
         flat = np.frombuffer(self.file.buffer, np.uint8, self.nbytes, self.offset)
         return flat.reshape(*self.shape[:-1], self.row_bytes)
 
@@ -62,6 +65,8 @@ class Tensor(TensorInfo):
             kquants = importlib.import_module("kquants")  # here, not above: a file opens without the codecs
             decoded: NDArray[np.float32] = kquants.dequantize(data, self.type.name)
             return decoded.reshape(self.shape)
+        import numpy as np
+
         numbers = data.reshape(-1).view(("<" if byteorder == "little" else ">") + plain)
         if self.type.name == "BF16":
             return (numbers.astype(np.uint32) << 16).view(np.float32).reshape(self.shape)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
-
-import numpy as np
-from numpy.typing import NDArray
 
 
 def to_text(raw: bytes | memoryview) -> str:
@@ -52,7 +50,7 @@ class Strings(Sequence[str]):
     def __init__(self, data: memoryview, count: int, order: str) -> None:
         """Lay a view of exactly ``count`` checked strings, with ``order`` the struct letter of the byte order."""
         self._data, self._count, self._order = data, count, order
-        self._starts: NDArray[np.int64] | None = None
+        self._starts: array[int] | None = None
 
     def _spans(self) -> Iterator[tuple[int, int]]:
         length, at = struct.Struct(self._order + "Q").unpack_from, 0
@@ -64,8 +62,8 @@ class Strings(Sequence[str]):
     def raw(self, index: int) -> bytes:
         """The bytes of one string, as they are in the file."""
         if self._starts is None:
-            self._starts = np.fromiter((lo for lo, _ in self._spans()), np.int64, self._count)
-        start = int(self._starts[index])
+            self._starts = array("q", (lo for lo, _ in self._spans()))
+        start = self._starts[index]
         (size,) = struct.unpack_from(self._order + "Q", self._data, start - 8)
         return bytes(self._data[start : start + size])
 

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from . import strings
-from .errors import KQuantsError
 from .strings import Strings
 from .types import ValueType
 
 ByteOrder = Literal["little", "big"]
 
-_DTYPES: dict[ValueType, str] = {
+DTYPES: dict[ValueType, str] = {
     ValueType.UINT8: "u1",
     ValueType.INT8: "i1",
     ValueType.UINT16: "u2",
@@ -33,8 +30,10 @@ _DTYPES: dict[ValueType, str] = {
     ValueType.INT64: "i8",
     ValueType.FLOAT64: "f8",
 }
-_OF_DTYPE = {dtype: type_ for type_, dtype in _DTYPES.items()}
-_SIZES = {type_: int(dtype[1]) for type_, dtype in _DTYPES.items()}
+"""How NumPy spells the types of numbers; the digit is their size in bytes."""
+_LETTERS = {"u1": "B", "i1": "b", "u2": "H", "i2": "h", "u4": "I", "i4": "i", "u8": "Q", "i8": "q"}
+_LETTERS |= {"f4": "f", "f8": "d", "b1": "?"}
+_SIZES = {type_: int(dtype[1]) for type_, dtype in DTYPES.items()}
 _DEEPEST = 16
 """Arrays inside arrays that a file may nest; nothing real nests more than one."""
 
@@ -69,11 +68,12 @@ class Field:
         NumPy scalar or array keeps its own type. Raises KQuantsError when the value does not fit the type, when
         a list mixes types, and when an empty list comes without ``item``.
         """
+        from . import encode
+
         if type is None:
-            type, inferred = (ValueType.ARRAY, item) if item is not None else _infer(key, value)
-            item = inferred
+            type, item = (ValueType.ARRAY, item) if item is not None else encode.infer(key, value)
         elif type is ValueType.ARRAY and item is None:
-            item = _infer_item(key, value)
+            item = encode.infer_item(key, value)
         field = cls(key, type, value, item if type is ValueType.ARRAY else None)
         raw = memoryview(field.payload("little"))
         end, _ = measure(raw, 0, type, "<")
@@ -100,7 +100,21 @@ class Field:
         order = order_letter(byteorder)
         if self.raw is not None and order == self._order:
             return bytes(self.raw)
-        return _encode(self.key, self.value, self.type, self.item, order)
+        from .encode import encode
+
+        return encode(self.key, self.value, self.type, self.item, order)
+
+    def first(self, count: int) -> list[Any]:
+        """The first items of an array, with nothing behind them decoded."""
+        if self.raw is None:
+            return list(self.value[:count])
+        assert self.item is not None
+        count, body = min(count, self.count or 0), self.raw[12:]
+        if self.item in DTYPES:
+            return list(struct.unpack_from(f"{self._order}{count}{_LETTERS[DTYPES[self.item]]}", body))
+        if self.item is ValueType.STRING:
+            return list(islice(Strings(body, count, self._order), count))
+        return list(_nested(body, count, self._order))
 
     def renamed(self, key: str) -> Field:
         """The same value under another key."""
@@ -174,17 +188,20 @@ def _within(data: memoryview, end: int) -> int:
 
 def decode(raw: memoryview, type_: ValueType, order: str) -> Any:
     """The value of a payload that ``measure`` has passed."""
-    if type_ in _DTYPES:
-        number = np.frombuffer(raw, order + _DTYPES[type_], 1)[0]
-        return bool(raw[0]) if type_ is ValueType.BOOL else number.item()
+    if type_ in DTYPES:
+        return struct.unpack_from(order + _LETTERS[DTYPES[type_]], raw)[0]
     if type_ is ValueType.STRING:
         return strings.to_text(raw[8:])
     code, count = struct.unpack_from(order + "IQ", raw, 0)
     item, body = ValueType(code), raw[12:]
-    if item is ValueType.BOOL:
-        return np.frombuffer(body, np.uint8, count) != 0
-    if item in _DTYPES:
-        return np.frombuffer(body, order + _DTYPES[item], count)
+    if item in DTYPES:
+        import numpy as np  # here, so that looking at a file does not wait for it
+
+        return (
+            np.frombuffer(body, "u1", count) != 0
+            if item is ValueType.BOOL
+            else np.frombuffer(body, order + DTYPES[item], count)
+        )
     if item is ValueType.STRING:
         return Strings(body, count, order)
     return list(_nested(body, count, order))
@@ -196,115 +213,6 @@ def _nested(body: memoryview, count: int, order: str) -> Iterator[Any]:
         end, _ = measure(body, at, ValueType.ARRAY, order)
         yield decode(body[at:end], ValueType.ARRAY, order)
         at = end
-
-
-def _encode(key: str, value: Any, type_: ValueType, item: ValueType | None, order: str) -> bytes:
-    if type_ is ValueType.ARRAY:
-        assert item is not None
-        if not isinstance(value, (Sequence, np.ndarray)) or isinstance(value, str):
-            raise KQuantsError(f"metadata key {key!r}: an array is expected, found {value!r}")
-        return struct.pack(order + "IQ", item, len(value)) + _items(key, value, item, order)
-    if type_ is ValueType.STRING:
-        return _texts(key, [value], order)
-    if isinstance(value, (Sequence, np.ndarray)):
-        raise KQuantsError(f"metadata key {key!r}: one {type_.name} is expected, found {_shown(value)}")
-    return _numbers(key, [value], type_, order)
-
-
-def _items(key: str, values: Sequence[Any] | NDArray[Any], item: ValueType, order: str) -> bytes:
-    if item is ValueType.STRING:
-        return _texts(key, values, order)
-    if item is ValueType.ARRAY:
-        return b"".join(_encode(key, value, item, _infer_item(key, value, inside=True), order) for value in values)
-    return _numbers(key, values, item, order)
-
-
-def _texts(key: str, values: Sequence[Any] | NDArray[Any], order: str) -> bytes:
-    try:
-        return strings.pack(values, order)
-    except (TypeError, UnicodeEncodeError):
-        pass
-    wrong = next(v for v in values if not _is_text(v))
-    raise KQuantsError(f"metadata key {key!r}: text is expected, found {_shown(wrong)}")
-
-
-def _is_text(value: Any) -> bool:
-    try:
-        strings.to_bytes(value)
-    except (TypeError, UnicodeEncodeError):
-        return False
-    return True
-
-
-def _numbers(key: str, values: Sequence[Any] | NDArray[Any], type_: ValueType, order: str) -> bytes:
-    """Numbers as the file's; what would be cut, rounded to another integer or overflow raises instead."""
-    dtype = np.dtype(order + _DTYPES[type_])
-    fits = {"u": "ui", "i": "ui", "f": "fui", "b": "b"}[dtype.kind]
-    found = np.asarray(values)
-    if found.size == 0:
-        return b""
-    if dtype.kind in "ui" and found.dtype.kind in "fO" and all(isinstance(v, int) for v in values):
-        found = np.asarray(values, object)  # Python integers that no one NumPy type holds together
-    if found.ndim == 1 and found.dtype.kind in fits + ("O" if dtype.kind in "ui" else ""):
-        if dtype.kind in "ui" and found.dtype != dtype:
-            low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-            if not (low <= int(found.min()) and int(found.max()) <= high):
-                wrong = next(v for v in found.tolist() if not low <= v <= high)
-                raise KQuantsError(f"metadata key {key!r}: {wrong} is no {type_.name} ({low} to {high})")
-        try:
-            with np.errstate(over="raise"):
-                return found.astype(dtype).tobytes()
-        except (FloatingPointError, OverflowError, ValueError, TypeError):
-            pass
-    raise KQuantsError(f"metadata key {key!r}: {type_.name} is expected, found {_shown(values)}")
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
-
-
-def _infer(key: str, value: Any) -> tuple[ValueType, ValueType | None]:
-    if isinstance(value, (bool, np.bool_)):
-        return ValueType.BOOL, None
-    if isinstance(value, np.generic) and f"{value.dtype.kind}{value.dtype.itemsize}" in _OF_DTYPE:
-        return _OF_DTYPE[f"{value.dtype.kind}{value.dtype.itemsize}"], None
-    if isinstance(value, int):
-        return ValueType.INT32, None
-    if isinstance(value, float):
-        return ValueType.FLOAT32, None
-    if isinstance(value, (str, bytes, bytearray)):
-        return ValueType.STRING, None
-    if isinstance(value, (Sequence, np.ndarray)):
-        return ValueType.ARRAY, _infer_item(key, value)
-    raise KQuantsError(f"metadata key {key!r}: no metadata type holds a {type(value).__name__}")
-
-
-def _infer_item(key: str, value: Any, inside: bool = False) -> ValueType:
-    if isinstance(value, np.ndarray):
-        name = f"{value.dtype.kind}{value.dtype.itemsize}"
-        if value.ndim > 1:
-            return ValueType.ARRAY
-        if name in _OF_DTYPE:
-            return _OF_DTYPE[name]
-        if value.dtype.kind == "U":
-            return ValueType.STRING
-        raise KQuantsError(f"metadata key {key!r}: no metadata type holds an array of {value.dtype}")
-    if isinstance(value, Strings):
-        return ValueType.STRING
-    if isinstance(value, (bytes, bytearray)):
-        return ValueType.UINT8
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise KQuantsError(f"metadata key {key!r}: an array is expected, found {_shown(value)}")
-    if not value:
-        if inside:  # an empty list in a list: only an array of arrays decodes to one
-            return ValueType.ARRAY
-        raise KQuantsError(f"metadata key {key!r}: an empty array needs its item type")
-    kinds = {_infer(key, v)[0] for v in value}
-    if len(kinds) > 1:
-        names = ", ".join(sorted(k.name for k in kinds))
-        raise KQuantsError(f"metadata key {key!r}: an array holds one type, found {names}")
-    return kinds.pop()
 
 
 NATIVE: ByteOrder = "little" if sys.byteorder == "little" else "big"

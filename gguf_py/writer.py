@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from .atomic import replacing, write_all
 from .errors import KQuantsError
 from .layout import VERSION, TensorInfo, lay_out
 from .types import TensorType, tensor_type
 from .values import ByteOrder, Field
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def write(
@@ -30,6 +30,8 @@ def write(
     the file's byte order. Raises KQuantsError as ``lay_out`` and ``replacing`` do, and when a tensor's bytes are
     more or fewer than its shape needs.
     """
+    import numpy as np
+
     infos = [TensorInfo(name, tensor_type(kind), tuple(shape)) for name, (kind, shape, _) in tensors.items()]
     layout = lay_out(fields, infos, byteorder=byteorder, version=version)
     chunks = [np.ascontiguousarray(data).reshape(-1).view(np.uint8) for _, _, data in tensors.values()]
