@@ -1,6 +1,7 @@
 """What the encoders share that pass once over a block: its extremes, the reciprocal of a scale, cutting to integers.
 
-Source of the facts: the ``quantize_row_*_ref`` functions in ggml-quants.c, and what C leaves undefined as x86-64 does it.
+Source of the facts: the ``quantize_row_*_ref`` functions in ggml-quants.c, and, where C leaves a
+conversion undefined, what x86-64 does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ F32 = np.float32
 
 @inlined
 def signed_peak(x: Any, block: int, v: Any) -> Any:
-    """The weight of ``v``, loaded from ``x[block, 0:]``, that is farthest from zero, the first of equals; 0 for zeros."""
+    """Of ``v``, loaded from ``x[block, 0:]``, the weight farthest from zero, of equals the first; 0 for zeros."""
     size = as_bits(v) & 0x7FFFFFFF  # as integers they compare as the floats do, and faster
     largest = largest_lane(size)
     return x[block, lowest_bit(mask_bits(size == largest))] if largest > 0 else F32(0)
@@ -63,3 +64,20 @@ def or_zero(v: Any) -> Any:
 def trits(v: Any) -> Any:
     """Lanes of -1 to 1 rounded to -1, 0 or 1, as uint8 lanes 0, 1 and 2."""
     return as_type(round_half_away(or_zero(v)), np.uint8) + 1
+
+
+@inlined
+def put_halves(packed: Any, at: int, levels: Any) -> None:
+    """Pack the low four bits of 32 levels, lanes of bytes: byte i holds level i in its low, 16 + i in its high half."""
+    for i in range(16):
+        packed[at + i] = (levels[i] & 15) | (levels[16 + i] << 4)
+
+
+@inlined
+def put_fifth_bits(packed: Any, at: int, levels: Any) -> None:
+    """Pack bit 4 of 32 levels, lanes of bytes, into four bytes: bit i of the little-endian number is level i's."""
+    for byte in range(4):
+        bits = (levels[8 * byte] >> 4) & 1
+        for i in range(1, 8):
+            bits = bits | (((levels[8 * byte + i] >> 4) & 1) << i)
+        packed[at + byte] = bits

@@ -16,7 +16,20 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, kernel
-from ..lanes import LANES, as_type, bit_mask, block_rows, fill, load_blocks, peek, scratch, select, store, store_blocks
+from ..lanes import (
+    LANES,
+    as_type,
+    bit_mask,
+    block_rows,
+    fill,
+    load_blocks,
+    peek,
+    scratch,
+    select,
+    store,
+    store_blocks,
+    zero_of,
+)
 from ..numerics import half_at, half_bits
 from ..packing import put_half
 
@@ -39,10 +52,10 @@ def encode(x: Any, out: Any) -> None:
     xs = scratch(LANES, 128, np.float32)
     packed = scratch(LANES, 18, np.uint8)
     for first in range(0, x.shape[0], LANES):
-        load_blocks(x, block_rows(first, x.shape[0]), xs)
-        total = fill(LANES, F32(0))
+        load_blocks(x, block_rows(xs, first, x.shape[0]), xs)
+        total = zero_of(xs)
         for byte in range(16):
-            signs = fill(LANES, np.int32(0))
+            signs = as_type(zero_of(xs), np.int32)
             for bit in range(8):
                 v = xs[8 * byte + bit]
                 total = total + abs(v)

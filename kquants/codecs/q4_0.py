@@ -6,7 +6,7 @@
 Byte i of the sixteen holds weight i in its low and weight i + 16 in its high half. The scale is the weight of largest
 magnitude over -8, sign kept, so that this weight is met exactly.
 
-Source of the facts: ``block_q4_0`` in ggml-common.h, ``quantize_row_q4_0_ref`` in ggml-quants.c.
+Source of the facts: ``block_q4_0`` in ggml-common.h, ``quantize_row_q4_0_ref`` and ``_impl`` in ggml-quants.c.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import DECODE, ENCODE, kernel
-from ..lanes import as_type, join, load, lower, minimum, store, upper
-from ..numerics import half_at, half_of
-from ..onepass import or_zero, reciprocal, signed_peak
+from ..importance import load_weighted, row_mean_squares
+from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
+from ..lanes import LANES, as_type, block_rows, join, load, lower, minimum, scratch, select, store, store_blocks, upper
+from ..numerics import half_at, half_bits, half_of, level
+from ..onepass import or_zero, put_halves, reciprocal, signed_peak
+from ..packing import put_half
+from ..search import fit_scale
 
 F32 = np.float32
 
@@ -41,3 +44,24 @@ def encode(x: Any, out: Any) -> None:
         q = minimum(as_type(or_zero(v * reciprocal(d) + 8.5), np.uint8), 15)
         store(out, b, 0, half_of(d))
         store(out, b, 2, lower(q) | (upper(q) << 4))
+
+
+@kernel(ENCODE_WEIGHTED)
+def encode_weighted(x: Any, weights: Any, out: Any) -> None:
+    """float32[rows, columns] and float32[columns] to uint8[rows, row bytes]."""
+    blocks, importance, found = x.reshape(-1, 32), weights.reshape(-1, 32), out.reshape(-1, 18)
+    xs = scratch(LANES, 32, np.float32)
+    weight = scratch(LANES, 32, np.float32)
+    levels = scratch(LANES, 32, np.uint8)
+    packed = scratch(LANES, 18, np.uint8)
+    means = row_mean_squares(blocks, importance.shape[0], xs)
+    for first in range(0, blocks.shape[0], LANES):
+        load_weighted(blocks, importance, means, block_rows(xs, first, blocks.shape[0]), xs, weight)
+        scale, cut = fit_scale(xs, 0, weight, 0, 32, 8)
+        put_half(packed, 0, half_bits(scale))
+        empty = cut == 0.0
+        for i in range(32):
+            q = as_type(level(cut * xs[i], -8, 7) + 8.0, np.uint8)
+            levels[i] = select(empty, np.uint8(0), q)  # which decodes as zeros too, its scale being 0
+        put_halves(packed, 2, levels)
+        store_blocks(packed, found, first)

@@ -15,10 +15,27 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import DECODE, ENCODE, kernel
-from ..lanes import as_type, bit_mask, join, load, lower, mask_bits, peek, store, upper
-from ..numerics import half_at, half_of
-from ..onepass import least_and_most, or_zero, reciprocal
+from ..importance import load_weighted, row_mean_squares
+from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
+from ..lanes import (
+    LANES,
+    as_type,
+    bit_mask,
+    block_rows,
+    join,
+    load,
+    lower,
+    mask_bits,
+    peek,
+    scratch,
+    store,
+    store_blocks,
+    upper,
+)
+from ..numerics import half_at, half_bits, half_of, level
+from ..onepass import least_and_most, or_zero, put_fifth_bits, put_halves, reciprocal
+from ..packing import put_half
+from ..search import fit_scale_and_min
 
 F32 = np.float32
 
@@ -45,3 +62,24 @@ def encode(x: Any, out: Any) -> None:
         store(out, b, 2, half_of(least))
         store(out, b, 4, np.uint32(mask_bits(q > 15)))
         store(out, b, 8, (lower(q) & 15) | (upper(q) << 4))
+
+
+@kernel(ENCODE_WEIGHTED)
+def encode_weighted(x: Any, weights: Any, out: Any) -> None:
+    """float32[rows, columns] and float32[columns] to uint8[rows, row bytes]."""
+    blocks, importance, found = x.reshape(-1, 32), weights.reshape(-1, 32), out.reshape(-1, 24)
+    xs = scratch(LANES, 32, np.float32)
+    weight = scratch(LANES, 32, np.float32)
+    levels = scratch(LANES, 32, np.uint8)
+    packed = scratch(LANES, 24, np.uint8)
+    means = row_mean_squares(blocks, importance.shape[0], xs)
+    for first in range(0, blocks.shape[0], LANES):
+        load_weighted(blocks, importance, means, block_rows(xs, first, blocks.shape[0]), xs, weight)
+        scale, minus_low, cut, low = fit_scale_and_min(xs, 0, weight, 32, 31, F32(-0.9), F32(0.05), 36, False)
+        put_half(packed, 0, half_bits(scale))
+        put_half(packed, 2, half_bits(-minus_low))
+        for i in range(32):
+            levels[i] = as_type(level(cut * (xs[i] - low), 0, 31), np.uint8)
+        put_fifth_bits(packed, 4, levels)
+        put_halves(packed, 8, levels)
+        store_blocks(packed, found, first)

@@ -1,0 +1,59 @@
+"""How much an error at each weight counts, for the types of one scale a block, when there is an importance matrix.
+
+A weight counts ``importance * sqrt(mean + weight**2)``. For Q4_0 to Q5_1 ``mean`` is the mean square of the whole row,
+added from its first weight to its last; IQ4 takes twice the mean square of the block.
+
+Source of the facts: ``quantize_row_q4_0_impl`` and its relatives, ``quantize_row_iq4_nl_impl`` in ggml-quants.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .jit import inlined
+from .lanes import block_rows, gather, load_blocks, sqrt, store, width_of, zero_of
+
+F32 = np.float32
+
+
+@inlined
+def row_mean_squares(blocks: Any, in_a_row: int, space: Any) -> Any:
+    """The mean square of each row of ``in_a_row`` blocks of 32 weights: float32[1, rows and some more]."""
+    rows = blocks.shape[0] // in_a_row
+    means = np.empty((1, rows + width_of(space)), np.float32)
+    for first in range(0, rows, width_of(space)):
+        starts = block_rows(space, first, rows) * in_a_row
+        total = zero_of(space)
+        for j in range(in_a_row):
+            load_blocks(blocks, starts + j, space)
+            for i in range(32):
+                total = total + space[i] * space[i]
+        store(means, 0, first, total / F32(32 * in_a_row))
+    return means
+
+
+@inlined
+def load_weighted(blocks: Any, importance: Any, means: Any, which: Any, x: Any, weight: Any) -> None:
+    """Load the blocks ``which`` of 32 weights into ``x`` and how much each weight counts into ``weight``."""
+    in_a_row = importance.shape[0]
+    load_blocks(blocks, which, x)
+    load_blocks(importance, which % in_a_row, weight)
+    weigh(x, 0, weight, 0, gather(means, which / in_a_row), weight)
+
+
+@inlined
+def weigh(x: Any, at: int, importance: Any, importance_at: int, mean_square: Any, weight: Any) -> None:
+    """How much each of the 32 weights at ``x[at]`` counts."""
+    for i in range(32):
+        weight[i] = importance[importance_at + i] * sqrt(mean_square + x[at + i] * x[at + i])
+
+
+@inlined
+def twice_mean_square(x: Any, count: int) -> Any:
+    """Twice the mean of ``count`` squares, added from the first to the last."""
+    total = x[0] * x[0]
+    for i in range(1, count):
+        total = total + x[i] * x[i]
+    return total * F32(2 / count)
