@@ -13,7 +13,7 @@ lie one after another into lanes, ``store_blocks`` turns lanes of bytes back int
         xs = scratch(LANES, 32, np.float32)             # 32 weights of LANES blocks, on the stack
         packed = scratch(LANES, 18, np.uint8)           # and LANES blocks to be written
         for first in range(0, rows, LANES):
-            load_blocks(x, block_rows(first, rows), xs)
+            load_blocks(x, block_rows(xs, first, rows), xs)
             largest = abs(xs[0])
             for i in range(1, 32):
                 largest = maximum(largest, abs(xs[i]))
@@ -560,13 +560,35 @@ def scratch(typingctx: Any, width: Any, count: Any, dtype: Any) -> Any:
     lanes = Lanes(dtype.dtype, _literal(width))
     result = Scratch(lanes, _literal(count))
 
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        with builder.goto_entry_block():  # once a call, not once a round of the loop it stands in
-            space = builder.alloca(lanes.vector, ir.Constant(_I64, result.count))
-        space.align = 64
-        return space
+    return result(width, count, dtype), lambda context, builder, sig, args: _stack(builder, lanes, result.count)
 
-    return result(width, count, dtype), emit
+
+def _stack(builder: Any, lanes: Lanes, count: int) -> Any:
+    with builder.goto_entry_block():  # once a call, not once a round of the loop it stands in
+        space = builder.alloca(lanes.vector, ir.Constant(_I64, count))
+    space.align = 64
+    return space
+
+
+@_function
+def square_of(typingctx: Any, space: Any) -> Any:
+    """Another scratch with lanes of the same type, as many as they are wide."""
+    result = Scratch(space.lanes, space.lanes.width)
+    return result(space), lambda context, builder, sig, args: _stack(builder, space.lanes, result.count)
+
+
+@_function(prefer_literal=True)
+def scratch_like(typingctx: Any, space: Any, count: Any) -> Any:
+    """Another scratch with ``count`` lanes of the same type."""
+    result = Scratch(space.lanes, _literal(count))
+    return result(space, count), lambda context, builder, sig, args: _stack(builder, space.lanes, result.count)
+
+
+@_function
+def lane_numbers(typingctx: Any, space: Any) -> Any:
+    """int32 lanes 0, 1, 2, ..., as many as a scratch has."""
+    lane = Lanes(types.int32, space.lanes.width)
+    return lane(space), lambda context, builder, sig, args: ir.Constant(lane.vector, list(range(lane.width)))
 
 
 @infer_global(operator.getitem)
@@ -658,32 +680,45 @@ def size_of(typingctx: Any, space: Any) -> Any:
     return types.intp(space), lambda context, builder, sig, args: _I64(space.count)
 
 
+@_function
+def width_of(typingctx: Any, space: Any) -> Any:
+    """How many lanes each entry of a scratch has."""
+    return types.intp(space), lambda context, builder, sig, args: _I64(space.lanes.width)
+
+
+@_function
+def zero_of(typingctx: Any, space: Any) -> Any:
+    """Zero in every lane, of the type that a scratch holds."""
+    return space.lanes(space), lambda context, builder, sig, args: ir.Constant(space.lanes.vector, None)
+
+
 @inlined
-def block_rows(first: int, rows: int) -> Any:
-    """Which of ``rows`` blocks each lane takes, starting at ``first``: int32 lanes; past the end, the last again."""
-    return minimum(indices(LANES) + first, rows - 1)
+def block_rows(space: Any, first: int, rows: int) -> Any:
+    """Which of ``rows`` blocks each lane of ``space`` takes, from ``first`` on: int32; past the end, the last again."""
+    return minimum(lane_numbers(space) + first, rows - 1)
 
 
 @inlined
 def load_blocks(array: Any, rows: Any, space: Any) -> None:
-    """Fill ``space`` with ``array[rows[k], i]`` in lane k of ``space[i]``; its length is a multiple of LANES."""
-    for column in range(0, size_of(space), LANES):
+    """Fill ``space`` with ``array[rows[k], i]`` in lane k of ``space[i]``; its length is a multiple of its width."""
+    for column in range(0, size_of(space), width_of(space)):
         _turn_in(array, rows, column, space, column)
 
 
 @inlined
 def store_blocks(space: Any, out: Any, first: int) -> None:
     """Write lane k of the uint8 scratch to ``out[first + k]``, for as many rows as ``out`` has."""
-    count = min(LANES, out.shape[0] - first)
+    width = width_of(space)
+    count = min(width, out.shape[0] - first)
     size = size_of(space)
-    if size < LANES:
+    if size < width:
         for k in range(count):
             for i in range(size):
                 out[first + k, i] = lane_of(space, i, k)
         return
-    turned = scratch(LANES, LANES, np.uint8)
-    for start in range(0, size, LANES):
-        at = min(start, size - LANES)  # the last window overlaps the one before
+    turned = square_of(space)
+    for start in range(0, size, width):
+        at = min(start, size - width)  # the last window overlaps the one before
         _turn(space, at, turned)
         for k in range(count):
             store(out, first + k, at, turned[k])

@@ -1,7 +1,10 @@
-"""The searches that K-quant encoders share, each named for what it fits to a sub-block's weights.
+"""The searches that block encoders share, each named for what it fits.
 
-Every lane is one block's sub-block, and every lane adds in the order of the scalar algorithm, which fixes the result
-to the last bit. Source of the facts: ``make_qkx2_quants`` and its relatives in ggml-quants.c.
+Every lane is one block, and every lane adds in the order of the scalar algorithm, which fixes the result to the last
+bit. ``x`` and ``weight`` are scratches of float32 lanes, ``at`` is where the sub-block's ``n`` numbers start.
+
+Source of the facts: ``make_qkx2_quants``, ``make_qkx3_quants`` (the same fit), ``make_qx_quants``, ``make_q3_quants``
+and ``make_qp_quants`` in ggml-quants.c.
 """
 
 from __future__ import annotations
@@ -11,24 +14,26 @@ from typing import Any
 import numpy as np
 
 from .jit import inlined
-from .lanes import LANES, any_lane, as_type, fill, maximum, minimum, scratch, select, sqrt
-from .numerics import half_bits, half_value, level, nearest_int
-from .packing import put_half, put_scales_and_mins
+from .lanes import any_lane, as_type, maximum, minimum, scratch_like, select, zero_of
+from .numerics import level, nearest_int
 
 F32 = np.float32
+
+ALL_ZERO = F32(1e-15)
+"""A sub-block with no number as large as this is taken for zero."""
 
 
 @inlined
 def fit_scale_and_min(
     x: Any, at: int, weight: Any, n: int, top: int, first: Any, step: Any, steps: int, mad: bool
 ) -> Any:
-    """Fit ``x = scale * level - min`` with levels 0 to ``top`` to the ``n`` weights at ``x[at]``.
+    """Fit ``x = scale * level - min`` with levels 0 to ``top`` and min not below 0.
 
-    Starts from the levels that spread over the range of the weights, then tries ``steps + 1`` others, the range cut
-    into ``top + first + step * k`` parts: the levels that gives are kept with their least-squares scale and min when
-    the weighted error, squared or (``mad``) absolute, gets smaller. ``weight[0 : n]`` says how much an error counts.
+    Starts from the levels that spread over the range of the numbers, then tries ``steps + 1`` others, the range cut
+    into ``top + first + step * k`` parts: those levels are kept, with their least-squares scale and min, when the
+    error gets smaller: squared or (``mad``) absolute, and ``weight[i]`` times as bad at number i.
 
-    Returns scale, min and, for those who need the levels, the ``(cut, low)`` of ``level_of`` that made them.
+    Returns scale, min and the cut and low of the levels: ``level(cut * (x - low), 0, top)``.
     """
     low = x[at]
     high = low
@@ -44,19 +49,18 @@ def fit_scale_and_min(
     flat = high == low
     start = low
 
-    nothing = fill(LANES, F32(0.0))
     cut = F32(top) / (high - low)
     scale = F32(1.0) / cut
-    best = nothing
+    best = zero_of(x)
     for i in range(n):
         off = scale * level(cut * (x[at + i] - low), 0, top) + low - x[at + i]
         best = best + weight[i] * (abs(off) if mad else off * off)
     best_cut, best_low = cut, low
 
-    levels = scratch(LANES, 32, np.float32)
+    levels = scratch_like(x, 32)
     for k in range(steps + 1):
         cut = F32(F32(first + F32(step * F32(k))) + F32(top)) / (high - low)
-        sum_l, sum_l2, sum_xl = nothing, nothing, nothing
+        sum_l, sum_l2, sum_xl = zero_of(x), zero_of(x), zero_of(x)
         for i in range(n):
             v = x[at + i]
             q = level(cut * (v - low), 0, top)
@@ -71,7 +75,7 @@ def fit_scale_and_min(
         above = this_low > 0.0
         this_scale = select(above, sum_xl / sum_l2, this_scale)
         this_low = select(above, F32(0.0), this_low)
-        error = nothing
+        error = zero_of(x)
         for i in range(n):
             off = this_scale * levels[i] + this_low - x[at + i]
             error = error + weight[i] * (abs(off) if mad else off * off)
@@ -89,51 +93,154 @@ def fit_scale_and_min(
 
 
 @inlined
-def typical_weight(x: Any, at: int, weight: Any) -> None:
-    """How much an error counts without an importance matrix: the size plus the sub-block's root mean square."""
-    sum_x2 = x[at] * x[at]
-    for i in range(1, 32):
-        sum_x2 = sum_x2 + x[at + i] * x[at + i]
-    typical = sqrt(sum_x2 / 32.0)
-    for i in range(32):
-        weight[i] = typical + abs(x[at + i])
+def largest_in_size(x: Any, at: int, n: int) -> Any:
+    """The first of the numbers with the largest magnitude, and that magnitude; both 0 when all are zero."""
+    most, size = zero_of(x), zero_of(x)
+    for i in range(at, at + n):
+        larger = abs(x[i]) > size
+        size = select(larger, abs(x[i]), size)
+        most = select(larger, x[i], most)
+    return most, size
 
 
 @inlined
-def round_scales_and_mins(fits: Any, packed: Any) -> None:
-    """Round the eight scales ``fits[0:8]`` and mins ``fits[8:16]`` to 6 bits against the largest and pack 16 bytes.
+def fit_scale(x: Any, at: int, weight: Any, weight_at: int, n: int, top: int) -> Any:
+    """Fit ``x = scale * level`` with levels -top to top - 1, the number of largest magnitude on the long side.
 
-    What the decoder will see, ``d * scale`` and ``dmin * min``, takes the place of what was fitted.
+    Tries the levels that put this number at -top and 18 cuts around it, ``(top + k / 10)`` for k from -9 to 9; keeps
+    those that explain most of the numbers' weighted squares, ``weight[weight_at + i]`` for number i.
+
+    Returns scale and the cut of the levels: ``level(cut * x, -top, top - 1)``; 0 and NaN when all numbers are zero.
     """
-    small = scratch(LANES, 16, np.uint8)
-    for kind in range(2):
-        most = fill(LANES, F32(0.0))
-        for j in range(8):
-            most = maximum(fits[8 * kind + j], most)
-        inverse = select(most > 0.0, 63.0 / most, F32(0.0))
-        unit = half_bits(most / 63.0)
-        put_half(packed, 2 * kind, unit)
-        for j in range(8):
-            q = minimum(nearest_int(inverse * fits[8 * kind + j]) & 255, 63)
-            small[8 * kind + j] = as_type(q, np.uint8)
-            fits[8 * kind + j] = half_value(unit) * as_type(q, np.float32)
-    put_scales_and_mins(packed, 4, small)
+    most, size = largest_in_size(x, at, n)
+    best, scale, best_cut = zero_of(x), zero_of(x), zero_of(x)
+    for turn in range(19):
+        k = 0 if turn == 0 else turn - 10 + (turn > 9)  # 0 first, then -9 to -1 and 1 to 9
+        cut = -F32(F32(top) + F32(F32(0.1) * F32(k))) / most
+        sum_xl, sum_l2 = zero_of(x), zero_of(x)
+        for i in range(n):
+            v, w = x[at + i], weight[weight_at + i]
+            q = level(cut * v, -top, top - 1)
+            sum_xl = sum_xl + (w * v) * q
+            sum_l2 = sum_l2 + (w * q) * q
+        if turn == 0:
+            scale = select(sum_l2 != 0.0, sum_xl / sum_l2, F32(0.0))
+            best = scale * sum_xl
+            best_cut = cut
+        else:
+            better = (sum_l2 > 0.0) & (sum_xl * sum_xl > best * sum_l2)
+            scale = select(better, sum_xl / sum_l2, scale)
+            best = select(better, scale * sum_xl, best)
+            best_cut = select(better, cut, best_cut)
+    empty = size < ALL_ZERO
+    return select(empty, F32(0.0), scale), select(empty, F32(np.nan), best_cut)
 
 
 @inlined
-def quantize_with_mins(x: Any, fits: Any, levels: Any, size: int, top: int) -> None:
-    """The final levels of 256 weights in sub-blocks of ``size`` for the scales and mins as the decoder will see them.
+def refine_scale(x: Any, at: int, n: int, top: int, levels: Any) -> Any:
+    """Fit ``x = scale * level`` with levels -top to top - 1 by moving one level at a time; returns the scale.
 
-    ``fits`` holds the scale, the min, the cut and the low of each sub-block, kind by kind. A sub-block whose scale was
-    rounded to zero keeps the levels its search found, as upstream leaves them.
+    Starts with the number of largest magnitude at -top. In up to five rounds each level moves to where the others'
+    scale wants it when that explains more of the numbers' squares, weighted by the squares themselves. Leaves
+    ``level + top`` in ``levels[0 : n]``, float32; 0 when all numbers are zero.
     """
-    count = 256 // size
-    for j in range(count):
-        scale, least = fits[j], fits[count + j]
-        for i in range(size * j, size * j + size):
-            levels[i] = as_type(level((x[i] + least) / scale, 0, top), np.uint8)
-        lost = scale == 0.0
-        if any_lane(lost):
-            cut, low = fits[2 * count + j], fits[3 * count + j]
-            for i in range(size * j, size * j + size):
-                levels[i] = select(lost, as_type(level(cut * (x[i] - low), 0, top), np.uint8), levels[i])
+    most, size = largest_in_size(x, at, n)
+    cut = F32(-top) / most
+    sum_xl, sum_l2 = zero_of(x), zero_of(x)
+    for i in range(n):
+        v = x[at + i]
+        q = level(cut * v, -top, top - 1)
+        levels[i] = q
+        w = v * v
+        sum_xl = sum_xl + (w * v) * q
+        sum_l2 = sum_l2 + (w * q) * q
+    for _ in range(5):
+        changed = sum_l2 < sum_l2  # in no lane
+        for i in range(n):
+            v, q = x[at + i], levels[i]
+            w = v * v
+            other_xl = sum_xl - (w * v) * q
+            other_l2 = sum_l2 - (w * q) * q
+            moved = level(v * other_l2 / other_xl, -top, top - 1)
+            new_xl = other_xl + (w * v) * moved
+            new_l2 = other_l2 + (w * moved) * moved
+            better = (
+                (other_xl > 0.0)
+                & (moved != q)
+                & (new_l2 > 0.0)
+                & ((new_xl * new_xl) * sum_l2 > (sum_xl * sum_xl) * new_l2)
+            )
+            levels[i] = select(better, moved, q)
+            sum_xl = select(better, new_xl, sum_xl)
+            sum_l2 = select(better, new_l2, sum_l2)
+            changed = changed | better
+        if not any_lane(changed):
+            break
+    empty = size < ALL_ZERO
+    for i in range(n):
+        levels[i] = select(empty, F32(0.0), levels[i] + F32(top))
+    return select(empty | ~(sum_l2 > 0.0), F32(0.0), sum_xl / sum_l2)
+
+
+@inlined
+def fit_positive_scale(x: Any, at: int, weight: Any, n: int, top: int, levels: Any, levels_at: int) -> Any:
+    """Fit ``x = scale * level`` with levels 0 to ``top`` to numbers that should not be negative; returns the scale.
+
+    Picks the best of nine cuts by weighted squared error, then moves one level at a time as ``refine_scale`` does.
+    Leaves the levels at ``levels[levels_at]``, uint8 lanes: a negative number's wraps around, as it does upstream.
+    """
+    most = zero_of(x)
+    for i in range(at, at + n):
+        most = maximum(most, x[i])
+    cut = F32(top) / most
+    best = zero_of(x)
+    best_cut = cut
+    for turn in range(9):
+        k = 0 if turn == 0 else turn - 5 + (turn > 4)  # 0 first, then -4 to -1 and 1 to 4
+        cut = F32(F32(F32(0.1) * F32(k)) + F32(top)) / most
+        scale = F32(1.0) / cut
+        error = zero_of(x)
+        for i in range(n):
+            q = nearest_int(cut * x[at + i])
+            q = (q & 255) if turn == 0 else minimum(q, top)
+            off = x[at + i] - scale * as_type(q, np.float32)
+            error = error + (weight[i] * off) * off
+        if turn == 0:
+            best = error
+        better = error < best
+        best = select(better, error, best)
+        best_cut = select(better, cut, best_cut)
+
+    sum_xl, sum_l2 = zero_of(x), zero_of(x)
+    for i in range(n):
+        q = minimum(nearest_int(best_cut * x[at + i]), top)
+        levels[levels_at + i] = as_type(q, np.uint8)
+        sum_xl = sum_xl + (weight[i] * x[at + i]) * as_type(q, np.float32)
+        sum_l2 = sum_l2 + (weight[i] * as_type(q, np.float32)) * as_type(q, np.float32)
+    for _ in range(5):
+        changed = sum_l2 < sum_l2  # in no lane
+        for i in range(n):
+            v, w = x[at + i], weight[i]
+            q = as_type(levels[levels_at + i], np.float32)
+            other_xl = sum_xl - (w * v) * q
+            other_l2 = sum_l2 - (w * q) * q
+            target = minimum(nearest_int(v * other_l2 / other_xl), top)
+            moved = as_type(target, np.float32)
+            new_xl = other_xl + (w * v) * moved
+            new_l2 = other_l2 + (w * moved) * moved
+            better = (
+                (other_xl > 0.0)
+                & (other_l2 > 0.0)
+                & (moved != q)
+                & ((new_xl * new_xl) * sum_l2 > (sum_xl * sum_xl) * new_l2)
+            )
+            levels[levels_at + i] = select(better, as_type(target, np.uint8), levels[levels_at + i])
+            sum_xl = select(better, new_xl, sum_xl)
+            sum_l2 = select(better, new_l2, sum_l2)
+            changed = changed | better
+        if not any_lane(changed):
+            break
+    empty = most < ALL_ZERO
+    for i in range(levels_at, levels_at + n):
+        levels[i] = select(empty, np.uint8(0), levels[i])
+    return select(empty | ~(sum_l2 > 0.0), F32(0.0), sum_xl / sum_l2)

@@ -6,7 +6,7 @@
 The 32 bytes of q at 16 + 32 * p hold sub-block 2p in their low and 2p + 1 in their high halves. How scales and mins
 share twelve bytes is said in ``packing.put_scales_and_mins``.
 
-Source of the facts: ``block_q4_K`` in ggml-common.h, ``quantize_row_q4_K_ref`` in ggml-quants.c.
+Source of the facts: ``block_q4_K`` in ggml-common.h; ``quantize_row_q4_K_ref`` and ``_impl`` in ggml-quants.c.
 """
 
 from __future__ import annotations
@@ -15,11 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import DECODE, ENCODE, kernel
+from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
 from ..lanes import LANES, as_type, block_rows, load, load_blocks, scratch, store, store_blocks
 from ..numerics import half_at
-from ..packing import scale_and_min
-from ..search import fit_scale_and_min, quantize_with_mins, round_scales_and_mins, typical_weight
+from ..packing import put_nibbles, scale_and_min
+from ..superblock import (
+    fit_scales_and_mins,
+    fit_sub_blocks,
+    fit_sub_blocks_weighted,
+    quantize_with_mins,
+    round_scales_and_mins,
+    sum_of_squares,
+)
 
 F32 = np.float32
 
@@ -32,30 +39,45 @@ def decode(blocks: Any, out: Any) -> None:
         dmin = half_at(blocks, b, 2)
         for pair in range(4):
             q = load(blocks, b, 16 + 32 * pair, 32)
-            scale, low = scale_and_min(blocks, b, 4, 2 * pair)
-            store(out, b, 64 * pair, as_type(q & 15, np.float32) * (d * scale) - dmin * low)
-            scale, low = scale_and_min(blocks, b, 4, 2 * pair + 1)
-            store(out, b, 64 * pair + 32, as_type(q >> 4, np.float32) * (d * scale) - dmin * low)
+            scale, least = scale_and_min(blocks, b, 4, 2 * pair)
+            store(out, b, 64 * pair, as_type(q & 15, np.float32) * (d * scale) - dmin * least)
+            scale, least = scale_and_min(blocks, b, 4, 2 * pair + 1)
+            store(out, b, 64 * pair + 32, as_type(q >> 4, np.float32) * (d * scale) - dmin * least)
 
 
 @kernel(ENCODE)
 def encode(x: Any, out: Any) -> None:
     """float32[n, 256] to uint8[n, 144]."""
     xs = scratch(LANES, 256, np.float32)
-    weight = scratch(LANES, 32, np.float32)
     fits = scratch(LANES, 32, np.float32)
     levels = scratch(LANES, 256, np.uint8)
     packed = scratch(LANES, 144, np.uint8)
     for first in range(0, x.shape[0], LANES):
-        load_blocks(x, block_rows(first, x.shape[0]), xs)
-        for j in range(8):
-            typical_weight(xs, 32 * j, weight)
-            fits[j], fits[8 + j], fits[16 + j], fits[24 + j] = fit_scale_and_min(
-                xs, 32 * j, weight, 32, 15, F32(-1), F32(0.1), 20, False
-            )
+        load_blocks(x, block_rows(xs, first, x.shape[0]), xs)
+        fit_sub_blocks(xs, 15, F32(-1.0), F32(0.1), 20, fits)
         round_scales_and_mins(fits, packed)
-        quantize_with_mins(xs, fits, levels, 32, 15)
-        for p in range(4):
-            for i in range(32):
-                packed[16 + 32 * p + i] = levels[64 * p + i] | (levels[64 * p + 32 + i] << 4)
+        quantize_with_mins(xs, fits, 32, 15, levels)
+        put_nibbles(packed, 16, levels)
+        store_blocks(packed, out, first)
+
+
+@kernel(ENCODE_WEIGHTED)
+def encode_weighted(x: Any, weights: Any, out: Any) -> None:
+    """float32[rows, columns] and an importance for each column to uint8[rows, columns / 256 * 144]."""
+    x, weights, out = x.reshape(-1, 256), weights.reshape(-1, 256), out.reshape(-1, 144)
+    xs = scratch(LANES, 256, np.float32)
+    importance = scratch(LANES, 256, np.float32)
+    fits = scratch(LANES, 32, np.float32)
+    sums = scratch(LANES, 8, np.float32)
+    levels = scratch(LANES, 256, np.uint8)
+    packed = scratch(LANES, 144, np.uint8)
+    for first in range(0, x.shape[0], LANES):
+        rows = block_rows(xs, first, x.shape[0])
+        load_blocks(x, rows, xs)
+        load_blocks(weights, rows % weights.shape[0], importance)
+        square = 2.0 * sum_of_squares(xs, 0, 256) / 256.0
+        fit_sub_blocks_weighted(xs, importance, square, 32, 15, fits, sums)
+        fit_scales_and_mins(fits, sums, packed)
+        quantize_with_mins(xs, fits, 32, 15, levels)
+        put_nibbles(packed, 16, levels)
         store_blocks(packed, out, first)

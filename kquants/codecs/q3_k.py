@@ -1,0 +1,137 @@
+"""Q3_K: a super-block of 16 sub-blocks of 16 weights; a weight is ``d * (scale - 32) * (q - 4)`` with q from 0 to 7.
+
+    byte  0               32                                96               108      110
+          | bit 2 of q    | q: low 2 bits, four a byte      | scales: 6 bits | d: f16 |
+
+Bit k of the i-th of the first 32 bytes belongs to weight 32k + i; how four weights share a byte of the low bits is said
+in ``packing.put_pairs``. Byte j of the first eight bytes of scales holds the low four bits of scales j and j + 8; byte j
+of the last four holds the high two bits of scales j, j + 4, j + 8 and j + 12.
+
+Source of the facts: ``block_q3_K`` in ggml-common.h; ``quantize_row_q3_K_ref`` and ``_impl`` in ggml-quants.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
+from ..lanes import (
+    LANES,
+    as_type,
+    block_rows,
+    load,
+    load_blocks,
+    maximum,
+    minimum,
+    scratch,
+    select,
+    store,
+    store_blocks,
+)
+from ..numerics import half_at, half_bits, level, nearest_int
+from ..packing import put_bit_planes, put_half, put_pairs, two_scalars
+from ..search import fit_scale, largest_in_size, refine_scale
+from ..superblock import quantize_without_mins, seen_half, sum_of_squares, weigh
+
+F32 = np.float32
+
+
+@kernel(DECODE)
+def decode(blocks: Any, out: Any) -> None:
+    """uint8[n, 110] to float32[n, 256]."""
+    for b in range(blocks.shape[0]):
+        d = half_at(blocks, b, 108)
+        high = load(blocks, b, 0, 32)
+        for j in range(0, 16, 2):  # two sub-blocks at a time
+            low = (load(blocks, b, 32 + 32 * (j // 8), 32) >> (j % 8)) & 3
+            q = as_type(low | (((high >> (j // 2)) & 1) << 2), np.int8) - 4
+            scale = two_scalars(d * _scale(blocks, b, j), d * _scale(blocks, b, j + 1))
+            store(out, b, 16 * j, as_type(q, np.float32) * scale)
+
+
+@inlined
+def _scale(blocks: Any, block: int, j: int) -> Any:
+    low = (blocks[block, 96 + j % 8] >> (4 * (j // 8))) & 15
+    high = (blocks[block, 104 + j % 4] >> (2 * (j // 4))) & 3
+    return F32((low | (high << 4)) - 32)
+
+
+@kernel(ENCODE)
+def encode(x: Any, out: Any) -> None:
+    """float32[n, 256] to uint8[n, 110]."""
+    xs = scratch(LANES, 256, np.float32)
+    scales = scratch(LANES, 16, np.float32)
+    small = scratch(LANES, 16, np.uint8)
+    found = scratch(LANES, 16, np.float32)
+    levels = scratch(LANES, 256, np.uint8)
+    packed = scratch(LANES, 110, np.uint8)
+    for first in range(0, x.shape[0], LANES):
+        load_blocks(x, block_rows(xs, first, x.shape[0]), xs)
+        for j in range(16):
+            scales[j] = refine_scale(xs, 16 * j, 16, 4, found)
+            for i in range(16):
+                levels[16 * j + i] = as_type(found[i], np.uint8)
+        most, _ = largest_in_size(scales, 0, 16)
+        to_small = F32(-32.0) / most
+        for j in range(16):
+            wrapped = as_type(as_type(nearest_int(to_small * scales[j]), np.int8), np.int32)
+            rounded = minimum(maximum(wrapped, -32), 31) + 32
+            small[j] = select(most != 0.0, as_type(rounded, np.uint8), np.uint8(0))
+        put_half(packed, 108, select(most != 0.0, half_bits(1.0 / to_small), 0))
+        _quantize(xs, small, levels, packed)
+        store_blocks(packed, out, first)
+
+
+@kernel(ENCODE_WEIGHTED)
+def encode_weighted(x: Any, weights: Any, out: Any) -> None:
+    """float32[rows, columns] and an importance for each column to uint8[rows, columns / 256 * 110]."""
+    x, weights, out = x.reshape(-1, 256), weights.reshape(-1, 256), out.reshape(-1, 110)
+    xs = scratch(LANES, 256, np.float32)
+    importance = scratch(LANES, 256, np.float32)
+    weight = scratch(LANES, 16, np.float32)
+    scales = scratch(LANES, 16, np.float32)
+    sums = scratch(LANES, 16, np.float32)
+    small = scratch(LANES, 16, np.uint8)
+    levels = scratch(LANES, 256, np.uint8)
+    packed = scratch(LANES, 110, np.uint8)
+    for first in range(0, x.shape[0], LANES):
+        rows = block_rows(xs, first, x.shape[0])
+        load_blocks(x, rows, xs)
+        load_blocks(weights, rows % weights.shape[0], importance)
+        square = 2.0 * sum_of_squares(xs, 0, 256) / 256.0
+        for j in range(16):
+            sums[j] = weigh(xs, 16 * j, importance, square, 16, weight)
+            scales[j], cut = fit_scale(xs, 16 * j, weight, 0, 16, 4)
+            _levels_of(xs, 16 * j, cut, 4, levels)
+        unit, cut = fit_scale(scales, 0, sums, 0, 16, 32)
+        _levels_of(scales, 0, cut, 32, small)
+        put_half(packed, 108, half_bits(unit))
+        _quantize(xs, small, levels, packed)
+        store_blocks(packed, out, first)
+
+
+@inlined
+def _levels_of(x: Any, at: int, cut: Any, top: int, levels: Any) -> None:
+    """The levels, plus ``top``, that a search cut 16 numbers into; 0 where it found nothing to fit."""
+    for i in range(at, at + 16):
+        q = as_type(level(cut * x[i], -top, top - 1) + F32(top), np.uint8)
+        levels[i] = select(cut != cut, np.uint8(0), q)
+
+
+@inlined
+def _quantize(x: Any, small: Any, levels: Any, packed: Any) -> None:
+    """Pack the 6-bit scales ``small``, then every weight for the scale that the decoder will see."""
+    unit = seen_half(packed, 108)
+    for j in range(8):
+        packed[96 + j] = (small[j] & 15) | (small[j + 8] << 4)
+    for j in range(4):
+        pairs = small[j] >> 4
+        for k in range(1, 4):
+            pairs = pairs | ((small[j + 4 * k] >> 4) << (2 * k))
+        packed[104 + j] = pairs
+    for j in range(16):
+        quantize_without_mins(x, 16 * j, unit * (as_type(small[j], np.float32) - 32.0), 4, levels)
+    put_bit_planes(packed, 0, levels, 2)
+    put_pairs(packed, 32, levels, 0)

@@ -1,0 +1,87 @@
+"""Q5_K: a super-block of 8 sub-blocks of 32 weights; a weight is ``d * scale * q - dmin * min`` with q from 0 to 31.
+
+    byte  0        2           4                      16                 48                              176
+          | d: f16 | dmin: f16 | scales, mins: 6 bits | bit 4 of q       | q: low 4 bits, two a byte     |
+
+As Q4_K, with a fifth bit: bit j of the i-th of the 32 bytes at 16 belongs to weight i of sub-block j.
+
+Source of the facts: ``block_q5_K`` in ggml-common.h; ``quantize_row_q5_K_ref`` and ``_impl`` in ggml-quants.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
+from ..lanes import LANES, as_type, block_rows, load, load_blocks, scratch, store, store_blocks
+from ..numerics import half_at
+from ..packing import put_bit_planes, put_nibbles, scale_and_min
+from ..superblock import (
+    fit_scales_and_mins,
+    fit_sub_blocks,
+    fit_sub_blocks_weighted,
+    quantize_with_mins,
+    round_scales_and_mins,
+    sum_of_squares,
+)
+
+F32 = np.float32
+
+
+@kernel(DECODE)
+def decode(blocks: Any, out: Any) -> None:
+    """uint8[n, 176] to float32[n, 256]."""
+    for b in range(blocks.shape[0]):
+        d = half_at(blocks, b, 0)
+        dmin = half_at(blocks, b, 2)
+        high = load(blocks, b, 16, 32)
+        for pair in range(4):
+            q = load(blocks, b, 48 + 32 * pair, 32)
+            low_half = (q & 15) | (((high >> (2 * pair)) & 1) << 4)
+            scale, least = scale_and_min(blocks, b, 4, 2 * pair)
+            store(out, b, 64 * pair, as_type(low_half, np.float32) * (d * scale) - dmin * least)
+            high_half = (q >> 4) | (((high >> (2 * pair + 1)) & 1) << 4)
+            scale, least = scale_and_min(blocks, b, 4, 2 * pair + 1)
+            store(out, b, 64 * pair + 32, as_type(high_half, np.float32) * (d * scale) - dmin * least)
+
+
+@kernel(ENCODE)
+def encode(x: Any, out: Any) -> None:
+    """float32[n, 256] to uint8[n, 176]."""
+    xs = scratch(LANES, 256, np.float32)
+    fits = scratch(LANES, 32, np.float32)
+    levels = scratch(LANES, 256, np.uint8)
+    packed = scratch(LANES, 176, np.uint8)
+    for first in range(0, x.shape[0], LANES):
+        load_blocks(x, block_rows(xs, first, x.shape[0]), xs)
+        fit_sub_blocks(xs, 31, F32(-0.5), F32(0.1), 15, fits)
+        round_scales_and_mins(fits, packed)
+        quantize_with_mins(xs, fits, 32, 31, levels)
+        put_bit_planes(packed, 16, levels, 4)
+        put_nibbles(packed, 48, levels)
+        store_blocks(packed, out, first)
+
+
+@kernel(ENCODE_WEIGHTED)
+def encode_weighted(x: Any, weights: Any, out: Any) -> None:
+    """float32[rows, columns] and an importance for each column to uint8[rows, columns / 256 * 176]."""
+    x, weights, out = x.reshape(-1, 256), weights.reshape(-1, 256), out.reshape(-1, 176)
+    xs = scratch(LANES, 256, np.float32)
+    importance = scratch(LANES, 256, np.float32)
+    fits = scratch(LANES, 32, np.float32)
+    sums = scratch(LANES, 8, np.float32)
+    levels = scratch(LANES, 256, np.uint8)
+    packed = scratch(LANES, 176, np.uint8)
+    for first in range(0, x.shape[0], LANES):
+        rows = block_rows(xs, first, x.shape[0])
+        load_blocks(x, rows, xs)
+        load_blocks(weights, rows % weights.shape[0], importance)
+        square = 2.0 * sum_of_squares(xs, 0, 256) / 256.0
+        fit_sub_blocks_weighted(xs, importance, square, 32, 31, fits, sums)
+        fit_scales_and_mins(fits, sums, packed)
+        quantize_with_mins(xs, fits, 32, 31, levels)
+        put_bit_planes(packed, 16, levels, 4)
+        put_nibbles(packed, 48, levels)
+        store_blocks(packed, out, first)
