@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gguf_py.errors import KQuantsError
+from gguf_py.reader import Tensor
 from gguf_py.types import TensorType
 
-Rows = Callable[[int, int], "NDArray[np.uint8]"]
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Rows = Callable[[int, int], Bytes]
+
+
+class InputFile:
+    """A file that is read at offsets, from several threads at once; closed when nobody holds it any more."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open ``path``; raises KQuantsError when that fails."""
+        self.path = os.fspath(path)
+        try:
+            self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError as fault:
+            raise KQuantsError(f"cannot open {self.path}: {(fault.strerror or str(fault)).lower()}") from None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            os.close(self._handle)
+
+    def read_into(self, out: Bytes, offset: int) -> None:
+        """Fill uint8[n] from ``offset``; raises KQuantsError when the file has become shorter."""
+        done = 0
+        while done < len(out):
+            got = os.preadv(self._handle, [out[done:].data], offset + done)
+            if got == 0:
+                raise KQuantsError(
+                    f"{self.path}: the file ends at byte {offset + done:,}, before byte {offset + len(out):,} that its "
+                    "header speaks of: it has become shorter while it was read"
+                )
+            done += got
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A tensor's bytes, one after the other, in a file."""
+
+    file: InputFile
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +70,8 @@ class Source:
     rows: Rows
     origin: Any = None
     """What a reader may want to know about where the bytes lie, or None."""
+    extent: Extent | None = None
+    """Where the bytes lie, if that is in one piece and in this order: then any part of a row can be read."""
 
     @property
     def columns(self) -> int:
@@ -44,3 +87,44 @@ class Source:
     def row_bytes(self) -> int:
         """Bytes of a row."""
         return self.type.row_bytes(self.columns)
+
+
+def in_file(file: InputFile, offset: int, type: TensorType, shape: tuple[int, ...]) -> Source:
+    """The source of a tensor whose bytes begin at ``offset`` of a file."""
+    extent = Extent(file, offset)
+
+    def rows(lo: int, hi: int) -> Bytes:
+        out = np.empty((hi - lo) * source.row_bytes, np.uint8)
+        file.read_into(out, offset + lo * source.row_bytes)
+        return out.reshape(hi - lo, source.row_bytes)
+
+    source = Source(type, shape, rows, extent=extent)
+    return source
+
+
+def of_tensors(tensors: dict[str, Tensor]) -> dict[str, Source]:
+    """The sources of the tensors of GGUF files, by the same names; raises KQuantsError for a big-endian file."""
+    files: dict[str, InputFile] = {}
+    sources = {}
+    for name, tensor in tensors.items():
+        assert tensor.file is not None
+        path = os.fspath(tensor.file.path)
+        if tensor.file.byteorder != "little":
+            raise KQuantsError(f"{path} is big-endian, a little-endian file is expected")
+        if path not in files:
+            files[path] = InputFile(path)
+        sources[name] = in_file(files[path], tensor.offset, tensor.type, tensor.shape)
+    return sources
+
+
+def converted(source: Source, type: TensorType) -> Source:
+    """The same tensor as it would be stored in another type: float32 on the way, encoded, and read from there."""
+    from .recode import convert_rows
+
+    if type == source.type:
+        return source
+
+    def rows(lo: int, hi: int) -> Bytes:
+        return convert_rows(source.rows(lo, hi), source.type, type)
+
+    return replace(source, type=type, rows=rows, extent=None)

@@ -1,0 +1,282 @@
+"""The one executor: pieces of tensors through a thread pool, in bounded memory, to files that are whole or not there.
+
+A piece fits in a core's second-level cache. One thread reads it, decodes it to float32, looks for what is not a
+number, encodes it and writes it where the plan says; the kernels, the reading and the writing all release the GIL, so
+the threads overlap. What is written does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Protocol
+
+import numpy as np
+
+from gguf_py.atomic import replacing, write_all
+from gguf_py.errors import KQuantsError
+
+from .plan import Item, Plan
+from .source import Bytes, Floats, Source
+
+PIECE = 1 << 18
+"""Weights of a piece; a multiple of every block. A row that is longer is a piece of its own where it cannot be cut."""
+
+
+class Progress(Protocol):
+    """Who is told how far a run is; called from the thread that called ``execute``, about ten times a second."""
+
+    def note(self, text: str) -> None:
+        """Something takes its time or is worth knowing."""
+
+    def advance(self, weights: int, total: int, tensor: str) -> None:
+        """``weights`` of ``total`` are done; ``tensor`` is in work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did."""
+
+    seconds: float
+    weights: int
+    """Weights that were read."""
+    read: int
+    """Bytes of tensors that were read."""
+    written: int
+    """Bytes of the files."""
+    skipped: int = 0
+    """Weights that an interrupted run had done before."""
+
+
+def execute(plan: Plan, *, threads: int | None = None, progress: Progress | None = None) -> Summary:
+    """Write the files of a plan; none of them has its name before all are whole.
+
+    ``threads`` defaults to the cores this process may use. Raises KQuantsError when a tensor holds NaN or infinity,
+    naming the first, when an input has become shorter, and when an output cannot be written.
+    """
+    if threads is not None and threads < 1:
+        raise KQuantsError(f"{threads} threads were asked for, expected at least 1")
+    start = time.perf_counter()
+    if progress is not None:
+        compile_kernels(plan, progress)
+    with ExitStack() as files:
+        handles = [files.enter_context(replacing(out.path, out.layout.size)) for out in plan.outputs]
+        work = _Work(_jobs(plan, handles))
+        _run(work, threads or cores(), progress)
+        # The header comes last: what an interrupted run leaves is no GGUF file.
+        for handle, out in zip(handles, plan.outputs, strict=True):
+            write_all(handle, out.layout.header, 0)
+    read = sum(job.source.row_bytes * job.source.count for job in work.jobs)
+    return Summary(time.perf_counter() - start, work.total, read, plan.size)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def compile_kernels(plan: Plan, progress: Progress) -> None:
+    """Compile what the plan needs and no earlier run has compiled, saying so because it takes seconds."""
+    from .jit import missing
+    from .recode import kernels
+
+    pairs = {(item.source.type, item.info.type, item.imatrix is not None) for out in plan.outputs for item in out.items}
+    todo = missing(kernels(sorted(pairs, key=str)))
+    if todo:
+        progress.note(f"compiling {len(todo)} kernels for this processor, once")
+        for kernel in todo:
+            kernel.compile()
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where one source goes: an item of the plan, in an open file."""
+
+    item: Item
+    handle: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One source, read once for all its targets, ``step`` weights at a time."""
+
+    source: Source
+    targets: tuple[_Target, ...]
+    step: int
+
+    @property
+    def weights(self) -> int:
+        return self.source.count * self.source.columns
+
+
+def _jobs(plan: Plan, handles: Sequence[int]) -> list[_Job]:
+    shared: dict[int, list[_Target]] = {}
+    sources: dict[int, Source] = {}
+    for handle, out in zip(handles, plan.outputs, strict=True):
+        for item, offset in zip(out.items, out.layout.offsets, strict=True):
+            sources[id(item.source)] = item.source
+            shared.setdefault(id(item.source), []).append(_Target(item, handle, offset))
+    return [_Job(source, tuple(shared[key]), _step(source, shared[key])) for key, source in sources.items()]
+
+
+def _step(source: Source, targets: Sequence[_Target]) -> int:
+    """Weights of a piece: whole rows unless the bytes can be read anywhere and no encoder looks at rows."""
+    if source.extent is not None and all(t.item.imatrix is None for t in targets):
+        return PIECE
+    return max(1, PIECE // max(1, source.columns)) * max(1, source.columns)
+
+
+@dataclass
+class _Work:
+    """The pieces of all jobs, counted through; threads take them in order."""
+
+    jobs: list[_Job]
+    done: int = 0
+    """Weights."""
+    current: str = ""
+    stop: bool = False
+    faults: list[tuple[int, BaseException]] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        pieces = [-(-job.weights // job.step) for job in self.jobs]
+        self.ends = list(itertools.accumulate(pieces))
+        self.turn = itertools.count()
+
+    @property
+    def pieces(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    @property
+    def total(self) -> int:
+        return sum(job.weights for job in self.jobs)
+
+    def piece(self, index: int) -> tuple[_Job, int, int]:
+        """A job and the first and last of the weights to do."""
+        at = bisect_right(self.ends, index)
+        job = self.jobs[at]
+        lo = (index - (self.ends[at - 1] if at else 0)) * job.step
+        return job, lo, min(job.weights, lo + job.step)
+
+
+def _run(work: _Work, threads: int, progress: Progress | None) -> None:
+    workers = max(1, min(threads, work.pieces))
+    with ThreadPoolExecutor(workers, thread_name_prefix="kquants") as pool:
+        running = {pool.submit(_take_turns, work) for _ in range(workers)}
+        try:
+            while running:
+                _, running = wait(running, timeout=0.1)
+                if progress is not None:
+                    progress.advance(work.done, work.total, work.current)
+        finally:
+            work.stop = True
+    if work.faults:
+        raise min(work.faults, key=lambda fault: fault[0])[1]
+
+
+def _take_turns(work: _Work) -> None:
+    """Do pieces until there are none left; a fault ends the run when the pieces before it are done."""
+    buffers = _Buffers()
+    while not work.stop and (index := next(work.turn)) < work.pieces:
+        job, lo, hi = work.piece(index)
+        work.current = job.targets[0].item.info.name
+        try:
+            _do(job, lo, hi, buffers)
+        except BaseException as fault:
+            work.faults.append((index, fault))
+            work.stop = True
+            return
+        with work.lock:
+            work.done += hi - lo
+
+
+class _Buffers:
+    """A thread's memory: what was read, its weights, and blocks, each as large as the largest piece so far."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Any] = {}
+
+    def get(self, name: str, size: int, dtype: type[np.generic]) -> Any:
+        kept = self._kept.get(name)
+        if kept is None or len(kept) < size:
+            kept = self._kept[name] = np.empty(size, dtype)
+        return kept[:size]
+
+
+def _do(job: _Job, lo: int, hi: int, buffers: _Buffers) -> None:
+    raw = _read(job.source, lo, hi, buffers)
+    floats = _decode(job, raw, lo, hi, buffers)
+    for target in job.targets:
+        kind = target.item.info.type
+        if kind == job.source.type:
+            data: Bytes = raw
+        elif kind.name == "F32" and floats is not None:
+            data = floats.view(np.uint8)
+        else:
+            assert floats is not None
+            data = buffers.get("out", (hi - lo) // kind.block * kind.nbytes, np.uint8)
+            _encode(target.item, lo, floats, data)
+        write_all(target.handle, data.data, target.offset + lo // kind.block * kind.nbytes)
+
+
+def _read(source: Source, lo: int, hi: int, buffers: _Buffers) -> Bytes:
+    kind = source.type
+    if source.extent is None:
+        rows = source.rows(lo // source.columns, hi // source.columns)
+        return np.ascontiguousarray(rows).reshape(-1)
+    raw: Bytes = buffers.get("raw", (hi - lo) // kind.block * kind.nbytes, np.uint8)
+    source.extent.file.read_into(raw, source.extent.offset + lo // kind.block * kind.nbytes)
+    return raw
+
+
+_INTEGERS = ("I8", "I16", "I32", "I64")
+
+
+def _decode(job: _Job, raw: Bytes, lo: int, hi: int, buffers: _Buffers) -> Floats | None:
+    """The weights as float32, every one of them finite; None for integers that are only copied."""
+    from .finite import first_not_finite
+    from .recode import aligned, decode
+
+    kind = job.source.type
+    if kind.name in _INTEGERS and all(t.item.info.type == kind for t in job.targets):
+        return None
+    if kind.name == "F32":
+        floats: Floats = aligned(raw).view(np.float32)
+    else:
+        floats = buffers.get("floats", hi - lo, np.float32)
+        decode(raw, kind, floats)
+    at = int(first_not_finite(floats.reshape(1, -1)))
+    if at >= 0:
+        name, shape = job.targets[0].item.info.name, job.source.shape
+        place = ", ".join(str(i) for i in np.unravel_index(lo + at, shape or (1,)))
+        raise KQuantsError(f"tensor {name!r}: the weight at [{place}] is {floats[at]}, expected a finite number")
+    return floats
+
+
+def _encode(item: Item, lo: int, floats: Floats, out: Bytes) -> None:
+    from .recode import encode, encoder, takes_weights
+
+    kind, columns = item.info.type, item.info.columns
+    if item.imatrix is None or not takes_weights(kind):
+        encode(floats, kind, out)
+        return
+    kernel: Callable[..., None] = encoder(kind, weighted=True)
+    rows, blocks = floats.reshape(-1, columns), out.reshape(-1, kind.row_bytes(columns))
+    first = lo // columns
+    high = item.info.shape[-2] if len(item.info.shape) > 1 else 1
+    while len(rows):  # an importance matrix belongs to one matrix (expert) of the tensor
+        matrix, within = divmod(first, high)
+        part = min(len(rows), high - within)
+        weights = item.imatrix[matrix % len(item.imatrix)]
+        kernel(rows[:part], weights, blocks[:part])
+        rows, blocks, first = rows[part:], blocks[part:], first + part
