@@ -1,0 +1,170 @@
+"""``kquants diff``: what is different between two GGUF files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from gguf_py import Field, Tensor
+    from kquants.compare import Difference, KeyChange, TensorChange
+    from kquants.figures import Departure
+
+EPILOG = """\b
+Examples:
+  kquants diff model-f16.gguf model-q4_k_m.gguf
+  kquants diff --json before.gguf after.gguf | jq '.tensors[].name'
+"""
+SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
+
+
+@click.command(epilog=EPILOG)
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.option("--no-figures", is_flag=True, help="Do not decode: leave out how far the weights lie apart.")
+def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
+    """Say what is different from A to B: header, metadata, tensors, and how far their weights lie apart.
+
+    Exit status 0 when they say the same, 1 when they differ, 2 when a file cannot be read.
+    """
+    import gguf_py
+    from gguf_py import KQuantsError
+    from kquants.compare import compare
+
+    try:
+        with gguf_py.open(a) as before, gguf_py.open(b) as after:
+            found = compare(before, after)
+            figures = {} if no_figures else _figures(found.tensors)
+            if as_json:
+                click.echo(json.dumps(_document(a, b, found, figures), indent=2, ensure_ascii=False, allow_nan=False))
+            elif found:
+                _show(found, figures)
+            else:
+                click.echo(f"same: {len(before.fields)} metadata keys and {len(before.tensors)} tensors")
+    except (KQuantsError, OSError) as fault:
+        click.echo(f"kquants: {fault}", err=True)
+        sys.exit(2)  # as diff does: 1 is kept for files that differ
+    sys.exit(1 if found else 0)
+
+
+def _figures(tensors: tuple[TensorChange, ...]) -> dict[str, Departure]:
+    """How far apart the changed tensors lie, where shapes agree and both decode."""
+    pairs = [(t.name, t.before, t.after) for t in tensors if t.before is not None and t.after is not None]
+    if not pairs:
+        return {}
+    from kquants.figures import decodes, departure
+
+    return {name: departure(x, y) for name, x, y in pairs if x.shape == y.shape and decodes(x) and decodes(y)}
+
+
+def _show(found: Difference, figures: dict[str, Departure]) -> None:
+    from .show import console, counted, table, visible
+
+    out = console()
+    for change in found.header:
+        told = (visible(change.before), visible(change.after))
+        line = "A has {} where B has {}" if change.what.startswith("order") else "{} → {}"
+        out.print(f"~ {change.what}: {line.format(*told)}", style=STYLES["changed"])
+    if found.keys:
+        keys = table("", "metadata key", "A", "B")
+        for key in found.keys:
+            keys.add_row(SIGNS[key.kind], *_key_cells(key), style=STYLES[key.kind])
+        out.print(keys)
+    if found.tensors:
+        if found.keys:
+            out.print()
+        numbers = ("blocks changed", "relative RMS", "cosine", "worst block")
+        tensors = table("", "tensor", "A", "B", *numbers, right=numbers)
+        for tensor in found.tensors:
+            tensors.add_row(*_tensor_cells(tensor, figures.get(tensor.name)), style=STYLES[tensor.kind])
+        out.print(tensors)
+    same = f"; {counted(found.same_tensors, 'tensor')} the same" if found.same_tensors else ""
+    out.print(f"\n{counted(len(found.keys), 'metadata key')} and {counted(len(found.tensors), 'tensor')} differ{same}")
+
+
+def _key_cells(change: KeyChange) -> tuple[str, str, str]:
+    from .show import value, visible
+
+    key = visible(change.key)
+    index = change.first_index
+    cells = []
+    for field, other in ((change.before, change.after), (change.after, change.before)):
+        if field is None:
+            cells.append("")
+            continue
+        text = value(field.value, 44)
+        if index is not None and field.count is not None:
+            item = value(field.value[index], 24) if index < field.count else "nothing"
+            text = f"{field.count:,} items, [{index}] is {item}"
+        elif other is not None and field.type_name != other.type_name:
+            text = f"{text} ({field.type_name})"
+        cells.append(text)
+    return key, cells[0], cells[1]
+
+
+def _tensor_cells(change: TensorChange, figures: Departure | None) -> list[str]:
+    from .show import shape, visible
+
+    sides = (change.before, change.after)
+    same_shape = None not in sides and change.before.shape == change.after.shape  # type: ignore[union-attr]
+    cells = ["" if t is None else t.type.name if same_shape else f"{t.type.name} {shape(t.shape)}" for t in sides]
+    total = change.before.count // change.before.type.block if change.before is not None else 0
+    blocks = "" if change.blocks is None else f"{change.blocks:,} of {total:,}"
+    told = ["", "", ""]
+    if figures is not None:
+        told = [f"{figures.relative:.3%}", f"{figures.cosine:.6f}", f"{figures.worst:.3%}"]
+    return [SIGNS[change.kind], visible(change.name), *cells, blocks, *told]
+
+
+def _document(a: Path, b: Path, found: Difference, figures: dict[str, Departure]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    def finite(numbers: dict[str, Any]) -> dict[str, Any]:
+        return {k: v if not isinstance(v, float) or abs(v) < float("inf") else None for k, v in numbers.items()}
+
+    return {
+        "a": str(a),
+        "b": str(b),
+        "same": not found,
+        "header": [asdict(change) for change in found.header],
+        "metadata": [
+            {
+                "key": c.key,
+                "change": c.kind,
+                "before": _field(c.before),
+                "after": _field(c.after),
+                **({"first_index": c.first_index} if c.first_index is not None else {}),
+            }
+            for c in found.keys
+        ],
+        "tensors": [
+            {
+                "name": c.name,
+                "change": c.kind,
+                "before": _tensor(c.before),
+                "after": _tensor(c.after),
+                "blocks_changed": c.blocks,
+                "figures": finite(asdict(figures[c.name])) if c.name in figures else None,
+            }
+            for c in found.tensors
+        ],
+        "same_tensors": found.same_tensors,
+    }
+
+
+def _field(field: Field | None) -> dict[str, Any] | None:
+    from .show import plain
+
+    return None if field is None else {"type": field.type_name, "value": plain(field.value)}
+
+
+def _tensor(tensor: Tensor | None) -> dict[str, Any] | None:
+    if tensor is None:
+        return None
+    return {"type": tensor.type.name, "shape": list(tensor.shape), "bytes": tensor.nbytes}

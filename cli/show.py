@@ -1,0 +1,99 @@
+"""How the commands show things: aligned tables, short values, and nothing from a file that a terminal would obey."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_SHOWN = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
+
+
+def visible(text: str) -> str:
+    """The text on one line, control and formatting characters spelled as escapes: ``\\x1b``, ``\\u202e``."""
+    if text.isprintable() and "\\" not in text:
+        return text
+    return "".join(c if c == " " or (c.isprintable() and c != "\\") else _SHOWN.get(c) or _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if unicodedata.category(character) == "Zs":
+        return character
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def short(text: str, width: int) -> str:
+    """At most ``width`` characters, the last an ellipsis when some are missing."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def value(found: Any, width: int = 80) -> str:
+    """A metadata value on one line of at most ``width`` visible characters."""
+    if isinstance(found, str):
+        return short(visible(found[: 4 * width]), width)
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, (np.ndarray, Sequence)):
+        few = [visible(v) if isinstance(v, str) else str(v) for v in islice(found, 8)]
+        rest = f", … {len(found):,} in all" if len(found) > len(few) else ""
+        return short("[" + ", ".join(few), width - len(rest) - 1) + rest + "]"
+    return short(f"{found:.9g}" if isinstance(found, float) else str(found), width)
+
+
+def plain(found: Any) -> Any:
+    """A metadata value as JSON can hold it; numbers that are not finite become null."""
+    if isinstance(found, np.ndarray):
+        found = found.tolist()
+    if isinstance(found, (list, tuple, Sequence)) and not isinstance(found, str):
+        return [plain(item) for item in found]
+    if isinstance(found, float):
+        return found if np.isfinite(found) else None
+    return found
+
+
+def shape(axes: Iterable[int]) -> str:
+    """``32000 × 2048``, rows first."""
+    return " × ".join(map(str, axes)) or "scalar"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 tensor``, ``1,200 tensors``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def size(count: float) -> str:
+    """Bytes as people say them: ``668.2 MB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.4g} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def console(stderr: bool = False) -> Console:
+    """A terminal that highlights nothing by itself and takes no markup from what it prints."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = 400  # a pipe has no width: nothing is cut for it
+    return made
+
+
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """A table without lines; the columns named in ``right`` are aligned to the right."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in columns:
+        numbers = name in set(right)
+        made.add_column(name, justify="right" if numbers else "left", no_wrap=True, overflow="ellipsis")
+    return made

@@ -1,0 +1,213 @@
+# mypy: disable-error-code="untyped-decorator"
+"""Figures about weights: how large they are, and how far those of one tensor lie from another's.
+
+Sums run over groups of 256 weights in float32, in an order that neither threads nor vector widths change, and over
+groups in float64. They describe; nothing is encoded from them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from gguf_py import KQuantsError, Tensor
+
+from .arrays import _cores
+from .codecs import codec
+from .jit import array_in, array_out, inlined, kernel
+from .lanes import fill, lane, largest_lane, load, lower, maximum, minimum, smallest_lane, upper
+
+GROUP = 256
+"""Weights whose error is one figure: the largest block there is."""
+CHUNK = 512 * GROUP
+"""Weights that are decoded at a time: with their blocks they fit in a core's second-level cache."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How large the weights of a tensor are."""
+
+    count: int
+    mean: float
+    rms: float
+    least: float
+    most: float
+    finite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """How far weights ``b`` lie from weights ``a``."""
+
+    count: int
+    rms: float
+    """Root of the mean squared difference."""
+    relative: float
+    """The same, as a part of the root mean square of ``a``."""
+    cosine: float
+    largest: float
+    """The largest difference."""
+    worst: float
+    """The relative difference of the group of 256 weights where it is greatest."""
+    worst_at: int
+    """Index of that group's first weight in the flattened tensor."""
+
+
+@inlined
+def _total(v: Any) -> Any:
+    """The sum of sixteen lanes, by halves."""
+    v = lower(v) + upper(v)
+    v = lower(v) + upper(v)
+    v = lower(v) + upper(v)
+    return np.float64(lane(v, 0)) + np.float64(lane(v, 1))
+
+
+@kernel((array_in(types.float32), array_out(types.float64, 1)))
+def _spread(x: Any, out: Any) -> None:
+    """Sum, sum of squares, least and most of float32[groups, 256 or fewer] into float64[4]."""
+    columns = x.shape[1]
+    whole = columns & -16
+    for g in range(x.shape[0]):
+        total, squares = fill(16, np.float32(0)), fill(16, np.float32(0))
+        low, high = fill(16, x[g, 0]), fill(16, x[g, 0])
+        for i in range(0, whole, 16):
+            v = load(x, g, i, 16)
+            total = total + v
+            squares = squares + v * v
+            low, high = minimum(v, low), maximum(v, high)
+        out[0] += _total(total)
+        out[1] += _total(squares)
+        out[2] = min(out[2], np.float64(smallest_lane(low)))
+        out[3] = max(out[3], np.float64(largest_lane(high)))
+        for i in range(whole, columns):
+            w = np.float64(x[g, i])
+            out[0] += w
+            out[1] += w * w
+            out[2], out[3] = min(out[2], w), max(out[3], w)
+
+
+@kernel((array_in(types.float32), array_in(types.float32), array_out(types.float64)))
+def _depart(a: Any, b: Any, out: Any) -> None:
+    """Sums of a·a, b·b, a·b, squared and largest difference of every group: float64[groups, 5]."""
+    columns = a.shape[1]
+    whole = columns & -16
+    for g in range(a.shape[0]):
+        aa, bb, ab = fill(16, np.float32(0)), fill(16, np.float32(0)), fill(16, np.float32(0))
+        dd, most = fill(16, np.float32(0)), fill(16, np.float32(0))
+        for i in range(0, whole, 16):
+            u, v = load(a, g, i, 16), load(b, g, i, 16)
+            d = u - v
+            aa, bb, ab = aa + u * u, bb + v * v, ab + u * v
+            dd, most = dd + d * d, maximum(abs(d), most)
+        out[g, 0], out[g, 1], out[g, 2] = _total(aa), _total(bb), _total(ab)
+        out[g, 3], out[g, 4] = _total(dd), np.float64(largest_lane(most))
+        for i in range(whole, columns):
+            p, q = np.float64(a[g, i]), np.float64(b[g, i])
+            out[g, 0] += p * p
+            out[g, 1] += q * q
+            out[g, 2] += p * q
+            out[g, 3] += (p - q) * (p - q)
+            out[g, 4] = max(out[g, 4], abs(p - q))
+
+
+def decodes(tensor: Tensor) -> bool:
+    """Whether the weights of a tensor can be had as float32 here."""
+    try:
+        little = tensor.file is None or tensor.file.byteorder == "little"
+        return little and hasattr(codec(tensor.type), "decode")
+    except KQuantsError:
+        return False
+
+
+def weights(tensor: Tensor, lo: int, hi: int, out: Floats | None = None) -> Floats:
+    """Weights ``lo`` to ``hi`` of the flattened tensor as float32; both are multiples of the block, or the end."""
+    kind = tensor.type
+    data = tensor.data.reshape(-1)[lo // kind.block * kind.nbytes : hi // kind.block * kind.nbytes]
+    wide = np.empty(hi - lo, np.float32) if out is None else out[: hi - lo]
+    codec(kind).decode(data.reshape(-1, kind.nbytes), wide.reshape(-1, kind.block))
+    return wide
+
+
+def in_chunks(work: Callable[[int, int], Any], count: int, threads: int | None = None) -> list[Any]:
+    """``work(lo, hi)`` for every chunk of ``count`` weights, on several threads; the answers in order."""
+    starts = range(0, count, CHUNK)
+    with ThreadPoolExecutor(min(threads or _cores(), max(1, len(starts)))) as pool:
+        return list(pool.map(lambda lo: work(lo, min(lo + CHUNK, count)), starts))
+
+
+def _groups(x: Floats) -> list[Floats]:
+    """The weights as groups of 256, and the rest of fewer as one more."""
+    whole = len(x) // GROUP * GROUP
+    parts = (x[:whole].reshape(-1, GROUP), x[whole:].reshape(1, -1))
+    return [part for part in parts if part.size]
+
+
+def spread_of(parts: list[npt.NDArray[np.float64]], count: int) -> Spread:
+    """The figures of a tensor from the sums of its chunks."""
+    if not count:
+        return Spread(0, 0.0, 0.0, 0.0, 0.0, True)
+    sums = np.array(parts)
+    total, squares = math.fsum(sums[:, 0]), math.fsum(sums[:, 1])
+    least, most = float(sums[:, 2].min()), float(sums[:, 3].max())
+    finite = bool(np.isfinite(sums).all())
+    return Spread(count, total / count, math.sqrt(squares / count) if finite else math.nan, least, most, finite)
+
+
+def spread_sums(x: Floats) -> npt.NDArray[np.float64]:
+    """Sum, sum of squares, least and most of a chunk: float64[4]; a NaN in it makes the sums NaN."""
+    sums = np.array([0, 0, np.inf, -np.inf], np.float64)
+    for part in _groups(x):
+        _spread(part, sums)
+    return sums
+
+
+def spread(tensor: Tensor, threads: int | None = None) -> Spread:
+    """How large the weights of a tensor are."""
+    return spread_of(
+        in_chunks(lambda lo, hi: spread_sums(weights(tensor, lo, hi)), tensor.count, threads), tensor.count
+    )
+
+
+def departure_sums(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
+    """Sums of a·a, b·b, a·b, the squared and the largest difference of each group: float64[groups, 5]."""
+    tables = []
+    for p, q in zip(_groups(a), _groups(b), strict=True):
+        table = np.empty((len(p), 5), np.float64)
+        _depart(p, q, table)
+        tables.append(table)
+    return np.concatenate(tables) if tables else np.empty((0, 5), np.float64)
+
+
+def departure_of(parts: list[npt.NDArray[np.float64]], count: int) -> Departure:
+    """The figures of two tensors of ``count`` weights from the groups of their chunks, in order."""
+    if not count:
+        return Departure(0, 0.0, 0.0, 1.0, 0.0, 0.0, 0)
+    table = np.concatenate(parts)
+    aa, bb, ab, dd = (
+        (math.fsum(column) for column in table[:, :4].T) if np.isfinite(table).all() else itertools.repeat(math.nan, 4)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(table[:, 3] > 0, np.sqrt(table[:, 3] / table[:, 0]), 0.0)
+    worst = int(np.argmax(np.where(np.isnan(ratios), np.inf, ratios)))
+    relative = math.sqrt(dd / aa) if aa > 0 else (0.0 if dd == 0 else math.inf)
+    cosine = ab / math.sqrt(aa * bb) if aa > 0 and bb > 0 else float(aa == bb)
+    return Departure(
+        count, math.sqrt(dd / count), relative, cosine, float(table[:, 4].max()), float(ratios[worst]), worst * GROUP
+    )
+
+
+def departure(a: Tensor, b: Tensor, threads: int | None = None) -> Departure:
+    """How far the weights of ``b`` lie from those of ``a``, a tensor of the same shape."""
+    return departure_of(
+        in_chunks(lambda lo, hi: departure_sums(weights(a, lo, hi), weights(b, lo, hi)), a.count, threads), a.count
+    )
