@@ -14,6 +14,7 @@ COMMANDS = {
     "convert": "Convert a Hugging Face checkpoint to a GGUF file.",
     "quantize": "Quantize a GGUF file: F16 to Q4_K_M and every other file type.",
     "inspect": "Show what is in a GGUF file.",
+    "verify": "Check that a file is whole and sane.",
     "diff": "Say what is different between two GGUF files.",
     "perplexity": "Measure how well a file predicts a text.",
 }

@@ -1,0 +1,335 @@
+"""Is a GGUF file whole and sane? Named checks, each of which passes, fails or does not apply."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+import gguf_py
+from gguf_py import GGUFFile, KQuantsError, Tensor
+
+Outcome = Literal["passed", "failed", "not applicable"]
+LONGEST_NAME = 63
+"""Bytes of a tensor's name that ggml has room for."""
+ENOUGH = 5
+"""Faults of one kind that are told; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at, and what was found."""
+
+    name: str
+    outcome: Outcome
+    detail: str
+
+
+class NotApplicable(Exception):
+    """The file has nothing for this check to look at; the message says what is missing."""
+
+
+def check_file(path: str | os.PathLike[str], progress: Callable[[Tensor], None] = lambda _: None) -> list[Check]:
+    """Every check of one file, in order. ``progress`` is told each tensor before its weights are read.
+
+    Raises KQuantsError when there is no file to be read.
+    """
+    if not Path(path).is_file():
+        raise KQuantsError(f"cannot open {os.fspath(path)}: no such file")
+    try:
+        opened = gguf_py.open(path)
+    except KQuantsError as fault:
+        return [Check("header", "failed", str(fault))]
+    with opened as file:
+        counts = f"GGUF v{file.version}, {len(file.fields)} metadata keys, {len(file.tensors)} tensors"
+        done = [Check("header", "passed", f"{counts}, all inside the file's {file.size:,} bytes")]
+        for name, look in CHECKS.items():
+            done.append(_run(name, look, file))
+        done.append(_run("finite weights", lambda f: _finite(f, progress), file))
+    return done
+
+
+def _run(name: str, look: Callable[[GGUFFile], Iterator[str]], file: GGUFFile) -> Check:
+    """Run one check: it yields a fault at a time, and returns what to say when there is none."""
+    faults: list[str] = []
+    checking = look(file)
+    try:
+        while True:
+            faults.append(next(checking))
+    except StopIteration as end:
+        praise = end.value or ""
+    except NotApplicable as why:
+        return Check(name, "not applicable", str(why))
+    if faults:
+        more = f", and {len(faults) - ENOUGH:,} more" if len(faults) > ENOUGH else ""
+        return Check(name, "failed", "; ".join(faults[:ENOUGH]) + more)
+    return Check(name, "passed", praise)
+
+
+Faults = Any
+"""A generator of faults that returns its praise: Generator[str, None, str]."""
+
+
+# ------------------------------------------------------------------------------------------------ the tensors' places
+
+
+def _alignment(file: GGUFFile) -> Faults:
+    if file.alignment & (file.alignment - 1):
+        yield f"the alignment is {file.alignment}, expected a power of two"
+    for t in _tensors(file):
+        if (t.offset - file.data_offset) % file.alignment:
+            yield f"tensor {t.name!r} begins at byte {t.offset:,}, which is not aligned to {file.alignment}"
+    return f"every tensor begins at a multiple of {file.alignment} bytes"
+
+
+def _overlaps(file: GGUFFile) -> Faults:
+    placed = sorted(_tensors(file), key=lambda t: t.offset)
+    for a, b in itertools.pairwise(placed):
+        if a.offset + a.nbytes > b.offset:
+            yield f"tensor {b.name!r} begins at byte {b.offset:,}, inside {a.name!r}"
+    return "no two tensors share a byte"
+
+
+def _offsets(file: GGUFFile) -> Faults:
+    """What llama.cpp demands: each tensor right behind the one before it in the table."""
+    expected = file.data_offset
+    for t in _tensors(file):
+        if t.offset != expected:
+            yield f"tensor {t.name!r} begins at byte {t.offset:,}, the one before it ends at {expected:,}"
+        expected = t.offset + t.nbytes + -t.nbytes % file.alignment
+    if file.size > expected:
+        yield f"{file.size - expected:,} bytes follow the last tensor"
+    return "the tensors follow one another, and the file ends behind the last"
+
+
+def _padding(file: GGUFFile) -> Faults:
+    assert file.buffer is not None
+    placed = sorted(_tensors(file), key=lambda t: t.offset)
+    ends = [t.offset for t in placed[1:]] + [file.size]
+    for t, end in zip(placed, ends, strict=True):
+        gap = file.buffer[t.offset + t.nbytes : max(end, t.offset + t.nbytes)]
+        if gap.count(0) != len(gap):
+            yield f"the padding behind tensor {t.name!r} is not zero"
+    return "all bytes between tensors are zero"
+
+
+def _names(file: GGUFFile) -> Faults:
+    for name in (t.name for t in _tensors(file)):
+        if not name or len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
+            yield f"the tensor name {name!r} has not 1 to {LONGEST_NAME} bytes"
+    return f"every tensor has a name of at most {LONGEST_NAME} bytes"
+
+
+def _tensors(file: GGUFFile) -> list[Tensor]:
+    if not file.tensors:
+        raise NotApplicable("the file has no tensors")
+    return list(file.tensors.values())
+
+
+# ------------------------------------------------------------------------------------- the metadata and the tensors
+
+LAYER = re.compile(r"(?:(enc|dec)\.)?blk\.(\d+)\.")
+
+
+def _architecture(file: GGUFFile) -> str:
+    name = file.metadata.get("general.architecture")
+    if not isinstance(name, str):
+        raise NotApplicable("general.architecture is not there")
+    return name
+
+
+def _metadata(file: GGUFFile) -> Faults:
+    name = file.metadata.get("general.architecture")
+    if not isinstance(name, str) or not name:
+        yield f"general.architecture is {name!r}, expected the name of an architecture"
+    quantized = {t.type.name for t in file.tensors.values() if t.type.quantized}
+    if quantized and "general.quantization_version" not in file.metadata:
+        yield "tensors are quantized but general.quantization_version is missing"
+    return f"the architecture is {name}"
+
+
+def _layers(file: GGUFFile) -> Faults:
+    stated = file.metadata.get(f"{_architecture(file)}.block_count")
+    if not isinstance(stated, int) or "split.count" in file.metadata:
+        raise NotApplicable("a shard holds a part of the layers" if isinstance(stated, int) else "no block_count")
+    found: dict[str, set[int]] = {}
+    for name in (t.name for t in _tensors(file)):
+        if match := LAYER.match(name):
+            found.setdefault(match[1] or "", set()).add(int(match[2]))
+    if not found:
+        raise NotApplicable("no tensor belongs to a layer")
+    for which, layers in found.items():
+        expected = stated if which != "dec" else _number(file, "decoder_block_count") or stated
+        if layers != set(range(expected)):
+            odd = sorted(layers.symmetric_difference(range(expected)))
+            shown = ", ".join(map(str, odd[:ENOUGH]))
+            yield f"block_count is {expected}, the tensors have {len(layers)} layers (odd: {shown})"
+    return f"{stated} layers, all there"
+
+
+def _number(file: GGUFFile, key: str) -> int | None:
+    """The number under a key of the architecture; None when it is missing or differs by layer."""
+    value = file.metadata.get(f"{file.metadata.get('general.architecture')}.{key}")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _shapes(file: GGUFFile) -> Faults:
+    """Shapes that metadata states a second time."""
+    _architecture(file)
+    width, heads, kv = (
+        _number(file, k) for k in ("embedding_length", "attention.head_count", "attention.head_count_kv")
+    )
+    key, value = (_number(file, f"attention.{k}_length") for k in ("key", "value"))
+    if width and heads and not key and width % heads == 0:
+        key = width // heads
+    value = value or key
+    inner, experts = _number(file, "feed_forward_length"), _number(file, "expert_count")
+    tokens = file.fields.get("tokenizer.ggml.tokens")
+    rows = {  # role: what (rows, columns) should be, None where metadata does not say
+        "token_embd.weight": (tokens.count if tokens else _number(file, "vocab_size"), width),
+        "output.weight": (tokens.count if tokens else None, width),
+        "output_norm.weight": (None, width),
+        "attn_norm.weight": (None, width),
+        "attn_q.weight": (heads * key if heads and key else None, width),
+        "attn_k.weight": (kv * key if kv and key else None, width),
+        "attn_v.weight": (kv * value if kv and value else None, width),
+        "attn_output.weight": (width, None),
+        "ffn_gate.weight": (inner, width),
+        "ffn_down.weight": (width, inner),
+    }
+    compared = 0
+    for t in _tensors(file):
+        role = LAYER.sub("", t.name)
+        high, wide = rows.get(role, (None, None))
+        if _own_shapes(file, t.name):
+            continue
+        if wide is not None and t.columns != wide:
+            yield f"tensor {t.name!r} has {t.columns} columns, metadata says {wide}"
+        if high is not None and t.rows != high:
+            yield f"tensor {t.name!r} has {t.rows} rows, metadata says {high}"
+        if experts and role.endswith("_exps.weight") and t.shape[0] != experts:
+            yield f"tensor {t.name!r} has {t.shape[0]} experts, metadata says {experts}"
+        compared += role in rows
+    if not compared:
+        raise NotApplicable("no tensor whose shape metadata states")
+    return f"the shapes of {compared} tensors are those that metadata states"
+
+
+def _own_shapes(file: GGUFFile, name: str) -> bool:
+    """Whether a layer's shapes follow other numbers than the architecture's first ones (latent attention)."""
+    return "attn_" in name and any(f"{_architecture(file)}.attention.{k}" in file.metadata for k in _OTHER_HEADS)
+
+
+_OTHER_HEADS = ("q_lora_rank", "kv_lora_rank", "key_length_swa", "key_length_mla")
+
+
+# ------------------------------------------------------------------------------------------------------ the tokenizer
+
+
+def _tokens(file: GGUFFile) -> Sequence[str]:
+    tokens = file.metadata.get("tokenizer.ggml.tokens")
+    if tokens is None:
+        raise NotApplicable("the file has no tokenizer")
+    return tokens if not isinstance(tokens, np.ndarray) else []
+
+
+def _tokenizer(file: GGUFFile) -> Faults:
+    tokens = _tokens(file)
+    model = file.metadata.get("tokenizer.ggml.model")
+    if not isinstance(model, str):
+        yield f"tokenizer.ggml.model is {model!r}, expected a name"
+    for key in ("scores", "token_type"):
+        field = file.fields.get(f"tokenizer.ggml.{key}")
+        if field is not None and field.count != len(tokens):
+            yield f"tokenizer.ggml.{key} has {field.count} items for {len(tokens):,} tokens"
+    known = set(tokens)
+    if len(known) < len(tokens):
+        yield f"{len(tokens) - len(known):,} tokens come twice"
+    merges = file.metadata.get("tokenizer.ggml.merges", ())
+    for number, merge in enumerate(merges):
+        left, space, right = _halves(merge)
+        if not space or left not in known or right not in known or left + right not in known:
+            yield f"merge {number} ({merge!r}) is not made of tokens"
+    if model == "llama" and not all(f"<0x{byte:02X}>" in known for byte in range(256)):
+        yield "not every byte has a token, which a SentencePiece vocabulary needs"
+    told = f", {len(merges):,} merges" if len(merges) else ""
+    return f"{len(tokens):,} tokens of a {model} vocabulary{told}"
+
+
+def _halves(merge: str) -> tuple[str, str, str]:
+    """The two tokens of a merge, which a space parts; one that is a space itself parts nothing."""
+    at = merge.find(" ", 1)
+    return (merge[:at], " ", merge[at + 1 :]) if at > 0 else (merge, "", "")
+
+
+def _ids(file: GGUFFile) -> Faults:
+    tokens = _tokens(file)
+    found = 0
+    for key, value in file.metadata.items():
+        if not (key.startswith("tokenizer.ggml.") and key.endswith(("_token_id", "_token_ids"))):
+            continue
+        for id_ in np.ravel(value).tolist():
+            found += 1
+            if not isinstance(id_, int) or not 0 <= id_ < len(tokens):
+                yield f"{key} is {id_}, expected an id below {len(tokens):,}"
+    return f"{found} special ids, all in the vocabulary of {len(tokens):,}"
+
+
+def _shards(file: GGUFFile) -> Faults:
+    number, count = (file.metadata.get(f"split.{key}") for key in ("no", "count"))
+    if number is None and count is None:
+        raise NotApplicable("the file is no shard")
+    if not isinstance(number, int) or not isinstance(count, int) or not 0 <= number < count:
+        yield f"split.no is {number} and split.count {count}"
+    total = file.metadata.get("split.tensors.count")
+    if not isinstance(total, int) or total < len(file.tensors):
+        yield f"split.tensors.count is {total}, this shard alone has {len(file.tensors)}"
+    return f"shard {int(number or 0) + 1} of {count}"
+
+
+CHECKS: Mapping[str, Callable[[GGUFFile], Faults]] = {
+    "alignment": _alignment,
+    "overlaps": _overlaps,
+    "offsets": _offsets,
+    "padding": _padding,
+    "tensor names": _names,
+    "shard": _shards,
+    "metadata": _metadata,
+    "layers": _layers,
+    "shapes": _shapes,
+    "tokenizer": _tokenizer,
+    "token ids": _ids,
+}
+"""Everything that is checked in the header; the weights come last because they take longest."""
+
+
+# -------------------------------------------------------------------------------------------------------- the weights
+
+
+def _finite(file: GGUFFile, progress: Callable[[Tensor], None]) -> Faults:
+    from .figures import decodes, in_chunks, weights
+    from .finite import first_not_finite
+
+    skipped = 0
+    for t in _tensors(file):
+        progress(t)
+        if not decodes(t):
+            skipped += 1
+            continue
+
+        def first(lo: int, hi: int, t: Tensor = t) -> int:
+            at = int(first_not_finite(weights(t, lo, hi).reshape(1, -1)))
+            return lo + at if at >= 0 else -1
+
+        bad = [at for at in in_chunks(first, t.count) if at >= 0]
+        if bad:
+            place = ", ".join(str(i) for i in np.unravel_index(bad[0], t.shape or (1,)))
+            yield f"tensor {t.name!r}: the weight at [{place}] is not a finite number"
+    left_out = f" ({skipped} cannot be decoded here)" if skipped else ""
+    return f"every scale and weight of {len(file.tensors) - skipped} tensors is finite{left_out}"
