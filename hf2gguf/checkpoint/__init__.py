@@ -17,7 +17,7 @@ from typing import Any
 from gguf_py.errors import KQuantsError
 from kquants.source import Source
 
-from . import safetensors
+from . import safetensors, torch
 from .folder import Shard, inside, read_json, shown
 from .plain import plain
 from .stored import Stored
@@ -73,7 +73,8 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
                 raise KQuantsError(f"{path}: is missing, the index names {len(names)} files")
             shard = Shard(path)
             self._shards.append(shard)
-            for key, stored in safetensors.tensors(shard).items():
+            reader = safetensors if name.endswith(".safetensors") else torch
+            for key, stored in reader.tensors(shard).items():
                 if key in found:
                     raise KQuantsError(f"{path}: holds {shown(key)}, which {found[key].shard.path.name} holds too")
                 found[key] = stored
@@ -115,7 +116,7 @@ def open(folder: str | os.PathLike[str]) -> Checkpoint:
 def _parts(checkpoint: Checkpoint) -> tuple[list[str], dict[str, str]]:
     """The names of the files of weights, sorted, and the index's map of tensors to them (empty without an index)."""
     folder = checkpoint.dir
-    for prefix, suffix in (("model", ".safetensors"), ("consolidated", ".safetensors")):
+    for prefix, suffix in _PARTS:
         index_name = f"{prefix}{suffix}.index.json"
         index = checkpoint.json(index_name)
         if index is not None:
@@ -125,6 +126,17 @@ def _parts(checkpoint: Checkpoint) -> tuple[list[str], dict[str, str]]:
             _complete(folder, names)
             return names, {}
     raise KQuantsError(f"{folder}: has no weights, expected model*.safetensors or pytorch_model*.bin")
+
+
+_PARTS = (
+    ("model", ".safetensors"),
+    ("pytorch_model", ".bin"),
+    ("consolidated", ".safetensors"),
+    ("consolidated", ".pth"),
+    ("model", ".pth"),
+    ("model", ".pt"),
+)
+"""How files of weights are named; the first two are all that upstream looks for, and are looked for first."""
 
 
 def _from_index(path: Path, index: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
