@@ -59,7 +59,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
         load_weighted(blocks, importance, means, block_rows(xs, first, blocks.shape[0]), xs, weight)
         scale, cut = fit_scale(xs, 0, weight, 0, 32, 8)
         put_half(packed, 0, half_bits(scale))
-        empty = cut == 0.0
+        empty = cut != cut
         for i in range(32):
             q = as_type(level(cut * xs[i], -8, 7) + 8.0, np.uint8)
             levels[i] = select(empty, np.uint8(0), q)  # which decodes as zeros too, its scale being 0
