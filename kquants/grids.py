@@ -5,8 +5,9 @@ chosen once by upstream, from the even points of a lattice weighted by use, so t
 the cube of all combinations, here compressed, in base85 (``tests/kquants/make_grids.py`` reads it out of ggml).
 Codewords are numbered in the order of their digits, the last digit the most significant.
 
-A *code* is a codeword's digits, or any other point of the cube, packed into an integer: two bits a digit for IQ1 and
-IQ2, three for IQ3, the first digit lowest.
+A *code* packs the digits of a codeword, or of any other point of the cube, into 16 bits, the first digit lowest: the
+eight digits of IQ1 and IQ2 as they are, in two bits each, the four of IQ3 as the odd numbers 1 to 15 that its encoder
+works with, in four.
 
 Nothing is computed at import; what is asked for is kept.
 """
@@ -17,7 +18,7 @@ import base64
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -82,30 +83,30 @@ _LEVELS = {
 _SHELLS = {"IQ1_S": 3, "IQ2_XXS": 2, "IQ2_XS": 2, "IQ2_S": 1, "IQ3_XXS": 2, "IQ3_S": 3}
 """How many distances the encoder looks at around a point that is no codeword."""
 
+CODES = 1 << 16
+
+SLACK = 32
+"""Codes that may be read past the end of a list, so that lists are searched in whole vectors."""
+
 
 @dataclass(frozen=True)
 class Grid:
-    """A codebook: ``digits`` uint8[codewords, width], ``values`` float32 of the same shape, ``codes`` int32[codewords]."""
+    """A codebook: ``digits`` uint8[codewords, width], their ``values`` as float32, and ``codes`` int32[codewords]."""
 
     digits: NDArray[np.uint8]
     values: NDArray[np.float32]
     codes: NDArray[np.int32]
-    bits: int
     shells: int
 
-    @property
-    def width(self) -> int:
-        """Weights in a codeword."""
-        return self.digits.shape[1]
 
-
-@dataclass(frozen=True)
-class Neighbours:
+class Neighbours(NamedTuple):
     """What an encoder looks up for each code: its codeword, or else the codewords near it.
 
-    ``index`` int32[codes] is the number of the codeword with that code, or -1. The near ones of code ``c`` are
-    ``near[start[c] : start[c + 1]]``, uint16 codes, nearest first and equally near ones by number; a codeword has
-    itself alone. ``start`` is int32[codes + 1].
+    ``index`` int32[65536] is the number of the codeword with that code, or -1. The near ones of code ``c`` are
+    ``near[0, start[0, c] : start[0, c + 1]]``, uint16 codes, nearest first and equally near ones by number; a codeword
+    has itself alone. That list leaves out codewords that lie beyond another one: where every term of a distance grows
+    with every step away from the code, a codeword that repeats all the steps of an earlier one and adds some of its
+    own is never strictly nearer. Row 1 of ``start`` points at the lists that leave out none.
     """
 
     index: NDArray[np.int32]
@@ -117,69 +118,60 @@ class Neighbours:
 def grid(name: str) -> Grid:
     """The codebook of a tensor type, by upper-case name; IQ1_M shares that of IQ1_S."""
     levels = np.array(_LEVELS[name], np.float32)
-    width, bits = (8, 2) if len(levels) == 3 else (4, 3)
+    width = 8 if len(levels) == 3 else 4
     bitmap = np.frombuffer(zlib.decompress(base64.b85decode(_BITMAPS[name])), np.uint8)
     points = np.flatnonzero(np.unpackbits(bitmap))
     digits = points[:, None] // len(levels) ** np.arange(width) % len(levels)
-    codes = (digits << bits * np.arange(width)).sum(1)
-    return Grid(digits.astype(np.uint8), levels[digits], codes.astype(np.int32), bits, _SHELLS[name])
+    packed = digits if width == 8 else 2 * digits + 1
+    codes = (packed << 16 // width * np.arange(width)).sum(1)
+    return Grid(digits.astype(np.uint8), levels[digits], codes.astype(np.int32), _SHELLS[name])
 
 
 @cache
 def neighbours(name: str) -> Neighbours:
-    """For every code, the codewords in its nearest shells."""
-    return _neighbours(grid(name), prune=False)
-
-
-@cache
-def undominated(name: str) -> Neighbours:
-    """As ``neighbours``, without codewords that lie beyond another one.
-
-    Where every term of a distance grows with every step away from the code, a codeword that repeats all the steps of
-    an earlier one and adds some of its own is never strictly nearer, so a search may leave it out.
-    """
-    return _neighbours(grid(name), prune=True)
-
-
-def _neighbours(g: Grid, *, prune: bool) -> Neighbours:
-    codes = 1 << g.bits * g.width
-    start = np.zeros(codes + 1, np.int32)
-    near = np.empty(codes * 32, np.uint16)
-    index = np.full(codes, -1, np.int32)
-    index[g.codes] = np.arange(len(g.codes))
-    _list_near(g.digits.T.astype(np.int32, order="C"), g.codes, index, g.shells, prune, start, near)
-    return Neighbours(index, start, near[: start[-1]].copy())
+    """The codewords near every code, for the encoder of a tensor type."""
+    book = grid(name)
+    index = np.full(CODES, -1, np.int32)
+    index[book.codes] = np.arange(len(book.codes))
+    start = np.zeros((2, CODES + 1), np.int32)
+    near = np.zeros((1, 1 << 20), np.uint16)
+    _list_near(book.digits.T.astype(np.int32, order="C"), book.codes, index, book.shells, start, near)
+    return Neighbours(index, start, near[:, : start[1, -1] + SLACK].copy())
 
 
 _INTS = types.int32[::1]
 
 
-@kernel((types.int32[:, ::1], _INTS, _INTS, types.intp, types.boolean, _INTS, types.uint16[::1]))
-def _list_near(digits: Any, codes: Any, index: Any, shells: int, prune: bool, start: Any, near: Any) -> None:
+@kernel((types.int32[:, ::1], _INTS, _INTS, types.intp, types.int32[:, ::1], types.uint16[:, ::1]))
+def _list_near(digits: Any, codes: Any, index: Any, shells: int, start: Any, near: Any) -> None:
     """Fill ``start`` and ``near`` of ``Neighbours`` for the codebook ``digits``, int32[width, codewords]."""
     width, count = digits.shape
-    bits = 2 if width == 8 else 3
-    top = bits if bits == 2 else 7
+    bits = 16 // width
+    top = 2 if width == 8 else 7
     steps = np.zeros(count, np.int64)
     distance = np.empty(count, np.int32)
     here = np.empty(width, np.int32)
     for j in range(count):
         steps[j] = _steps(digits[:, j], top)
     used = 0
-    for code in range(len(index)):
-        start[code] = used
-        for i in range(width):
-            here[i] = code >> bits * i & (1 << bits) - 1
-        if index[code] >= 0:
-            near[used] = code
-            used += 1
-        elif here.max() <= top:
-            distance[:] = 0
+    for row in range(2):
+        for code in range(CODES):
+            start[row, code] = used
+            possible = True
             for i in range(width):
-                for j in range(count):
-                    distance[j] += (digits[i, j] - here[i]) ** 2
-            used += _shells(distance, steps ^ _steps(here, top), codes, shells, prune, near[used:])
-    start[-1] = used
+                digit = code >> bits * i & (1 << bits) - 1
+                here[i] = digit if width == 8 else digit >> 1
+                possible = possible and here[i] <= top and (width == 8 or digit & 1 == 1)
+            if index[code] >= 0:
+                near[0, used] = code
+                used += 1
+            elif possible:
+                distance[:] = 0
+                for i in range(width):
+                    for j in range(count):
+                        distance[j] += (digits[i, j] - here[i]) ** 2
+                used += _shells(distance, steps ^ _steps(here, top), codes, shells, row == 0, near[0, used:])
+        start[row, CODES] = used
 
 
 @inlined

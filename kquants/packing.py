@@ -23,6 +23,13 @@ def put_half(packed: Any, at: int, bits: Any) -> None:
 
 
 @inlined
+def put_word(packed: Any, at: int, bits: Any) -> None:
+    """Put 32 bits at bytes ``at`` to ``at + 3``, the lowest first."""
+    for i in range(4):
+        packed[at + i] = as_type(bits >> 8 * i, np.uint8)
+
+
+@inlined
 def put_scales_and_mins(packed: Any, at: int, small: Any) -> None:
     """Pack eight scales, ``small[0:8]``, and eight mins, ``small[8:16]``, uint8 lanes of 6 bits, into 12 bytes.
 
@@ -77,7 +84,7 @@ def put_bit_planes(packed: Any, at: int, levels: Any, bit: int) -> None:
 
 @inlined
 def put_pairs(packed: Any, at: int, levels: Any, shift: int) -> None:
-    """Pack two bits of 256 levels, from bit ``shift`` on: byte i of each half holds levels i, 32 + i, 64 + i, 96 + i."""
+    """Pack two bits of 256 levels, from bit ``shift`` on: byte i of a half holds levels i, 32 + i, 64 + i, 96 + i."""
     for half in range(2):
         for i in range(32):
             pairs = (levels[128 * half + i] >> shift) & 3

@@ -15,11 +15,27 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..grids import grid
+from ..codewords import SEARCH, BROKEN_GROUPS, clear_empty, fit_codewords, largest_of, round_scales, weigh
+from ..grids import grid, neighbours
 from ..jit import DECODE, array_in, kernel
-from ..lanes import load, peek, store
+from ..lanes import (
+    LANES,
+    as_type,
+    block_rows,
+    gather,
+    load,
+    load_blocks,
+    mask_bits,
+    peek,
+    scratch,
+    select,
+    store,
+    store_blocks,
+)
 from ..numerics import half_at
-from ..signs import signed, with_parity
+from ..packing import put_half
+from ..signs import signed, split_signs, with_parity
+from ..superblock import sum_of_squares
 
 F32 = np.float32
 
@@ -41,3 +57,41 @@ def _decode(blocks: Any, out: Any, values: Any) -> None:
                 word = peek(blocks, b, 2 + 2 * k, np.uint16)
                 magnitude = load(values, word & 511, 0, 8) * scale
                 store(out, b, 8 * k, signed(magnitude, with_parity(word >> 9)))
+
+
+def encode_weighted(x: Any, weights: Any, out: Any) -> None:
+    """float32[rows, columns] and float32[columns] to uint8[rows, columns / 256 * 74]."""
+    _encode(x.reshape(-1, 256), weights.reshape(-1, 256), out.reshape(-1, 74), *neighbours("IQ2_XS"))
+
+
+@kernel(SEARCH)
+def _encode(x: Any, importance: Any, out: Any, index: Any, start: Any, near: Any) -> None:
+    xs, ws = scratch(LANES, 256, np.float32), scratch(LANES, 256, np.float32)
+    mag, weight, root = scratch(LANES, 16, np.float32), scratch(LANES, 16, np.float32), scratch(LANES, 16, np.float32)
+    signs = scratch(LANES, 2, np.int32)
+    scales, small = scratch(LANES, 16, np.float32), scratch(LANES, 16, np.int32)
+    packed = scratch(LANES, 74, np.uint8)
+    codes = np.empty((2, LANES), np.int32)
+    fit = (mag, weight, root, (index, start, near), 8, 2)
+    for first in range(0, x.shape[0], LANES):
+        rows = block_rows(xs, first, x.shape[0])
+        load_blocks(x, rows, xs)
+        load_blocks(importance, rows % np.int32(len(importance)), ws)
+        typical = sum_of_squares(xs, 0, 256) / F32(256)
+        for j in range(16):
+            weigh(xs, ws, 16 * j, typical, weight)
+            split_signs(xs, 16 * j, weight, True, mag, signs)
+            largest = largest_of(mag)
+            alive = ~(largest < F32(1e-15))
+            scale = largest / F32(5)
+            scale = fit_codewords(fit, largest, scale, 9, F32(0.1), mask_bits(alive), BROKEN_GROUPS, codes)
+            scales[j] = select(alive, abs(scale), F32(0))
+            for g in range(2):
+                minus = select(scale < F32(0), signs[g] ^ 127, signs[g])
+                word = select(alive, gather(index, load(codes, g, 0, LANES)) | (minus << 9), np.int32(0))
+                put_half(packed, 2 + 4 * j + 2 * g, word)
+        put_half(packed, 0, round_scales(scales, 31, 15, F32(1), small))
+        for j in range(8):
+            packed[66 + j] = as_type(small[2 * j] | (small[2 * j + 1] << 4), np.uint8)
+        clear_empty(packed, scales)
+        store_blocks(packed, out, first)

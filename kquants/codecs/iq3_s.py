@@ -15,11 +15,28 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..grids import grid
-from ..jit import DECODE, array_in, kernel
-from ..lanes import join, load, store
+from ..codewords import SEARCH, BROKEN_WHOLE, fit_codewords, largest_of, round_scales, weigh
+from ..grids import grid, neighbours
+from ..jit import DECODE, array_in, inlined, kernel
+from ..lanes import (
+    LANES,
+    as_type,
+    block_rows,
+    gather,
+    join,
+    load,
+    load_blocks,
+    mask_bits,
+    scratch,
+    select,
+    store,
+    store_blocks,
+    zero_of,
+)
 from ..numerics import half_at
-from ..signs import signed
+from ..packing import put_half
+from ..signs import signed, split_signs
+from ..superblock import sum_of_squares
 
 F32 = np.float32
 
@@ -43,3 +60,73 @@ def _decode(blocks: Any, out: Any, values: Any) -> None:
                 first = load(values, blocks[b, at] | high >> 2 * k & 256, 0, 4)
                 second = load(values, blocks[b, at + 1] | high >> 2 * k + 1 & 256, 0, 4)
                 store(out, b, 32 * j + 8 * k, signed(join(first, second) * scale, blocks[b, 74 + 4 * j + k]))
+
+
+def encode(x: Any, out: Any) -> None:
+    """float32[n, 256] to uint8[n, 110]."""
+    _encode(x, x[:0], out, *neighbours("IQ3_S"))
+
+
+def encode_weighted(x: Any, weights: Any, out: Any) -> None:
+    """float32[rows, columns] and float32[columns] to uint8[rows, columns / 256 * 110]."""
+    _encode(x.reshape(-1, 256), weights.reshape(-1, 256), out.reshape(-1, 110), *neighbours("IQ3_S"))
+
+
+@kernel(SEARCH)
+def _encode(x: Any, importance: Any, out: Any, index: Any, start: Any, near: Any) -> None:
+    xs, ws = scratch(LANES, 256, np.float32), scratch(LANES, 256, np.float32)
+    mag, weight, root = scratch(LANES, 32, np.float32), scratch(LANES, 32, np.float32), scratch(LANES, 32, np.float32)
+    signs = scratch(LANES, 4, np.int32)
+    scales, small = scratch(LANES, 8, np.float32), scratch(LANES, 8, np.int32)
+    packed = scratch(LANES, 110, np.uint8)
+    codes = np.empty((8, LANES), np.int32)
+    filled = np.empty(8, np.uint64)
+    fit = (mag, weight, root, (index, start, near), 4, 7)
+    for first in range(0, x.shape[0], LANES):
+        rows = block_rows(xs, first, x.shape[0])
+        load_blocks(x, rows, xs)
+        if len(importance):
+            load_blocks(importance, rows % np.int32(len(importance)), ws)
+        typical = F32(2) * sum_of_squares(xs, 0, 256) / F32(256)
+        for j in range(8):
+            if len(importance):
+                weigh(xs, ws, 32 * j, typical, weight)
+            else:
+                for i in range(32):
+                    weight[i] = xs[32 * j + i] * xs[32 * j + i]
+            split_signs(xs, 32 * j, weight, False, mag, signs)
+            largest = largest_of(mag)
+            alive = largest != F32(0)
+            filled[j] = mask_bits(alive)
+            scale = largest / F32(15)
+            scale = fit_codewords(fit, largest, scale, 9, F32(0.2), filled[j], BROKEN_WHOLE, codes)
+            scales[j] = select(alive, abs(scale), F32(0))
+            high = zero_of(signs)
+            for g in range(8):
+                word = select(alive, gather(index, load(codes, g, 0, LANES)), np.int32(0))
+                packed[2 + 8 * j + g] = as_type(word, np.uint8)
+                high = high | ((word >> 8) << g)
+            packed[66 + j] = as_type(high, np.uint8)
+            for g in range(4):
+                minus = select(alive, select(scale < F32(0), ~signs[g], signs[g]), np.int32(0))
+                packed[74 + 4 * j + g] = as_type(minus, np.uint8)
+        put_half(packed, 0, round_scales(scales, 31, 15, F32(1.033), small))
+        for j in range(4):
+            packed[106 + j] = as_type(small[2 * j] | (small[2 * j + 1] << 4), np.uint8)
+        store_blocks(packed, out, first)
+        for k in range(min(LANES, x.shape[0] - first)):
+            _close_gaps(out[first + k], filled, np.uint64(k))
+
+
+@inlined
+def _close_gaps(block: Any, filled: Any, k: Any) -> None:
+    """Move low bytes and signs up over sub-blocks of zeros: upstream writes none for them, nor leaves their place."""
+    to = 0
+    for j in range(8):
+        if filled[j] >> k & np.uint64(1):
+            if to < j:
+                block[2 + 8 * to : 10 + 8 * to] = block[2 + 8 * j : 10 + 8 * j]
+                block[74 + 4 * to : 78 + 4 * to] = block[74 + 4 * j : 78 + 4 * j]
+            to += 1
+    block[2 + 8 * to : 66] = 0
+    block[74 + 4 * to : 106] = 0

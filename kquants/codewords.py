@@ -1,0 +1,302 @@
+"""The search that the encoders of IQ2 and IQ3 share: one scale and a codeword for every 8 or 4 weights of a sub-block.
+
+Every lane is one block's sub-block. A scale turns its weights into levels; levels that are no codeword give way to
+the nearest of the codewords listed for them (``grids``). The scale that explains the weights best is kept, fitted by
+least squares, and its levels are rounded once more.
+
+Which codeword is nearest is asked for one lane at a time, of all the listed codewords at once. That gives the same
+answer as ggml's scan, for every distance is summed in its order and the first of equally near ones wins.
+
+Source of the facts: ``quantize_row_iq2_xs_impl`` and its four relatives in ggml-quants.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from .jit import array_in, array_out, inlined
+from .lanes import (
+    LANES,
+    any_lane,
+    as_type,
+    bit_mask,
+    fill,
+    indices,
+    lane_of,
+    load,
+    lowest_bit,
+    mask_bits,
+    maximum,
+    minimum,
+    scratch,
+    select,
+    size_of,
+    smallest_lane,
+    sqrt,
+    store,
+)
+from .numerics import half_bits, level, nearest_int
+
+F32 = np.float32
+SEARCH = (
+    array_in(types.float32),
+    array_in(types.float32),
+    array_out(types.uint8),
+    array_in(types.int32, 1),
+    array_in(types.int32),
+    array_in(types.uint16),
+)
+"""``_encode(x, importance, out, *neighbours)``: float32[n, 256], float32[blocks of a row or 0, 256], uint8[n, bytes]."""
+
+FAR = np.finfo(np.float32).max
+
+BROKEN_GROUPS, BROKEN_WHOLE, EVERY_GROUP = range(3)
+"""What is rounded once more: groups whose levels were no codeword; all of a sub-block that has one; all always."""
+
+SETTLED = F32(0.499)
+"""How far from its level a weight may lie so that no rounding can make the next level seem as near."""
+
+
+@inlined
+def weigh(xs: Any, importance: Any, at: int, typical: Any, weight: Any) -> None:
+    """How much an error counts with an importance matrix; ``typical`` is the block's typical square."""
+    for i in range(size_of(weight)):
+        x = xs[at + i]
+        weight[i] = importance[at + i] * sqrt(typical + x * x)
+
+
+@inlined
+def largest_of(mag: Any) -> Any:
+    """The largest magnitude of a sub-block."""
+    largest = mag[0]
+    for i in range(1, size_of(mag)):
+        largest = maximum(largest, mag[i])
+    return largest
+
+
+@inlined
+def fit_codewords(fit: Any, peak: Any, scale: Any, reach: int, step: Any, alive: Any, again: int, codes: Any) -> Any:
+    """The scale of a sub-block and its codes, in the lanes with a bit in ``alive``; see ``scan_scales``.
+
+    Starts from ``scale`` and the lowest levels. ``again`` says what is rounded once more to the scale that was found.
+    """
+    mag, weight, root, _, width, _ = fit
+    for i in range(size_of(mag)):
+        root[i] = sqrt(weight[i])
+    codes[:] = 0 if width == 8 else 0x1111
+    broken = np.empty(codes.shape[0], np.uint64)
+    broken[:] = np.uint64(0) if again == BROKEN_GROUPS else alive
+    scale = scan_scales(fit, peak, scale, reach, step, alive, codes, broken)
+    some = np.uint64(0)
+    for bits in broken:
+        some |= bits
+    if again == EVERY_GROUP:
+        some = alive
+    positive = mask_bits(scale > F32(0)) & alive
+    for g in range(len(broken)):
+        broken[g] = (broken[g] if again == BROKEN_GROUPS else some) & positive
+    return refine(fit, scale, broken, codes)
+
+
+@inlined
+def round_scales(scales: Any, top: int, most: int, factor: Any, small: Any) -> Any:
+    """Round the sub-blocks' scales to odd numbers 1 to ``top`` of a common unit, whose float16 bits are returned.
+
+    Sets ``small`` to the numbers' halves, 0 to ``most``; ``factor`` is what the written unit is larger by.
+    """
+    largest = fill(LANES, F32(0))
+    for j in range(size_of(scales)):
+        largest = maximum(largest, scales[j])
+    unit = largest / F32(top)
+    inverse = F32(1) / unit
+    some = largest != F32(0)
+    for j in range(size_of(scales)):
+        half = nearest_int(F32(0.5) * (inverse * scales[j] - F32(1)))
+        half = minimum(maximum(half, np.int32(0)), np.int32(most))
+        small[j] = select(some, half, np.int32(0))
+    return select(some, half_bits(unit * factor), np.int32(0))
+
+
+@inlined
+def clear_empty(packed: Any, scales: Any) -> None:
+    """Zero the blocks of which no sub-block has a scale."""
+    some = scales[0] != F32(0)
+    for j in range(1, size_of(scales)):
+        some = some | (scales[j] != F32(0))
+    for i in range(size_of(packed)):
+        packed[i] = select(some, packed[i], np.uint8(0))
+
+
+@inlined
+def scan_scales(fit: Any, peak: Any, scale: Any, reach: int, step: Any, alive: Any, codes: Any, off: Any) -> Any:
+    """The best of the scales that put ``peak`` at the top odd number plus ``step`` times -reach to reach.
+
+    ``fit`` is (magnitudes, weights, their square roots, tables of ``grids``, weights in a codeword, top level). Leaves
+    the groups' codes in ``codes`` and, in ``off[g]``, a bit for each lane whose group g was no codeword. Lanes where
+    nothing is better than nothing keep ``scale``, codes and bits. Only lanes with a bit in ``alive`` matter.
+    """
+    _, _, _, _, _, top = fit
+    trial, trial_off = np.empty_like(codes), np.empty_like(off)
+    best = fill(LANES, F32(0))
+    for k in range(-reach, reach + 1):
+        inverse = F32(F32(2 * top + 1) + F32(F32(k) * step)) / peak
+        round_groups(fit, inverse, F32(1) / inverse, alive, trial, trial_off)
+        along, square = products(fit, trial)
+        better = (square > F32(0)) & (along * along > best * square)
+        if any_lane(better):
+            scale = select(better, along / square, scale)
+            best = select(better, scale * along, best)
+            chosen = mask_bits(better)
+            for g in range(len(off)):
+                store(codes, g, 0, select(better, load(trial, g, 0, LANES), load(codes, g, 0, LANES)))
+                off[g] = (trial_off[g] & chosen) | (off[g] & ~chosen)
+    return scale
+
+
+@inlined
+def refine(fit: Any, scale: Any, again: Any, codes: Any) -> Any:
+    """Round group g once more, to ``scale``, in the lanes with a bit in ``again[g]``; the least-squares scale of all."""
+    touched = np.uint64(0)
+    for bits in again:
+        touched |= bits
+    if touched != 0:
+        trial, off = np.empty_like(codes), np.empty_like(again)
+        round_groups(fit, F32(1) / scale, scale, touched, trial, off)
+        for g in range(len(again)):
+            mask = bit_mask(again[g], LANES)
+            store(codes, g, 0, select(mask, load(trial, g, 0, LANES), load(codes, g, 0, LANES)))
+        along, square = products(fit, codes)
+        scale = select(bit_mask(touched, LANES) & (square > F32(0)), along / square, scale)
+    return scale
+
+
+@inlined
+def products(fit: Any, codes: Any) -> Any:
+    """The weighted sums, over the sub-block, of magnitude times odd number and of the odd number's square."""
+    mag, weight, _, _, width, _ = fit
+    along = fill(LANES, F32(0))
+    square = along
+    for g in range(codes.shape[0]):
+        code = load(codes, g, 0, LANES)
+        for i in range(width):
+            q = odd_digit(code, i, width)
+            w = weight[width * g + i]
+            along = along + w * mag[width * g + i] * q
+            square = square + w * q * q
+    return along, square
+
+
+@inlined
+def odd_digit(code: Any, i: int, width: int) -> Any:
+    """Digit i of codes as the odd number it stands for, float32 lanes."""
+    digit = as_type((code >> (16 // width * i)) & (2 ** (16 // width) - 1), np.float32)
+    return digit * F32(2) + F32(1) if width == 8 else digit
+
+
+@inlined
+def round_groups(fit: Any, inverse: Any, scale: Any, alive: Any, codes: Any, off: Any) -> None:
+    """Round every group of ``width`` magnitudes to a codeword, for a scale and its inverse.
+
+    Sets ``codes[g]`` and, in ``off[g]``, a bit for each lane of ``alive`` where the levels were no codeword.
+    """
+    mag, _, root, tables, width, top = fit
+    index, start, near = tables
+    terms = scratch(LANES, 24, np.float32)
+    known = mask_bits(inverse < F32(1e30))
+    for g in range(len(off)):
+        code = fill(LANES, F32(0))
+        worst = code
+        for i in range(width - 1, -1, -1):
+            v = F32(0.5) * (inverse * mag[width * g + i] - F32(1))
+            rounded = level(v, 0, top)
+            worst = maximum(abs(minimum(maximum(v, F32(0)), F32(top)) - rounded), worst)
+            digit = rounded if width == 8 else rounded * F32(2) + F32(1)
+            code = code * F32(2 ** (16 // width)) + digit
+        store(codes, g, 0, as_type(code, np.int32))
+        settled = mask_bits(worst <= SETTLED) & known
+        off[g] = not_codewords(index, codes, g) & alive
+        if off[g] == 0:
+            continue
+        if width == 8:
+            distances_of_3_levels(mag, root, 8 * g, scale, terms)
+        else:
+            terms[0] = scale
+        todo = off[g]
+        while todo != 0:
+            k = lowest_bit(todo)
+            todo &= todo - np.uint64(1)
+            row = 0 if settled >> np.uint64(k) & np.uint64(1) else 1
+            here = codes[g, k]
+            first, last = start[row, here], start[row, here + 1]
+            if width == 8:
+                codes[g, k] = nearest_of_8(terms, k, near, first, last)
+            else:
+                codes[g, k] = nearest_of_4(mag, root, 4 * g, terms, k, near, first, last)
+
+
+@inlined
+def not_codewords(index: Any, codes: Any, g: int) -> Any:
+    """A bit for each lane of ``codes[g]`` that is no codeword."""
+    bits = np.uint64(0)
+    for k in range(LANES):
+        bits |= np.uint64(index[codes[g, k]] < 0) << np.uint64(k)
+    return bits
+
+
+@inlined
+def distances_of_3_levels(mag: Any, root: Any, at: int, scale: Any, terms: Any) -> None:
+    """``terms[8 * l + i]``: what weight i of the group adds to the squared distance at level l."""
+    for l in range(3):
+        point = scale * F32(2 * l + 1)
+        for i in range(8):
+            off = point - mag[at + i]
+            terms[8 * l + i] = root[at + i] * off * off
+
+
+@inlined
+def nearest_of_8(terms: Any, k: int, near: Any, first: int, last: int) -> Any:
+    """Of the listed codes of 8 weights, the first with the least distance in lane k."""
+    best, found = FAR, first
+    for at in range(first, last, 16):
+        code = as_type(load(near, 0, at, 16), np.int32)
+        distance = term_of_8(terms, 0, k, code)
+        for i in range(1, 8):
+            distance = distance + term_of_8(terms, i, k, code)
+        usable = (distance < FAR) & (indices(16) < np.int32(last - at))
+        distance = select(usable, distance, FAR)
+        least = smallest_lane(distance)
+        if least < best:
+            best = least
+            found = at + lowest_bit(mask_bits(distance == least))
+    return np.int32(near[0, found])
+
+
+@inlined
+def term_of_8(terms: Any, i: int, k: int, code: Any) -> Any:
+    """What weight i adds to the distance of each code."""
+    low, high = fill(16, lane_of(terms, i, k)), fill(16, lane_of(terms, 16 + i, k))
+    middle = fill(16, lane_of(terms, 8 + i, k))
+    return select((code & np.int32(2 << 2 * i)) != 0, high, select((code & np.int32(1 << 2 * i)) != 0, middle, low))
+
+
+@inlined
+def nearest_of_4(mag: Any, root: Any, at: int, scale: Any, k: int, near: Any, first: int, last: int) -> Any:
+    """Of the listed codes of 4 weights, the first with the least distance in lane k."""
+    best, found = FAR, first
+    unit = lane_of(scale, 0, k)
+    for start in range(first, last, 8):
+        code = as_type(load(near, 0, start, 8), np.int32)
+        distance = fill(8, F32(0))
+        for i in range(4):
+            off = unit * as_type((code >> 4 * i) & 15, np.float32) - lane_of(mag, at + i, k)
+            distance = distance + lane_of(root, at + i, k) * off * off
+        usable = (distance < FAR) & (indices(8) < np.int32(last - start))
+        distance = select(usable, distance, FAR)
+        least = smallest_lane(distance)
+        if least < best:
+            best = least
+            found = start + lowest_bit(mask_bits(distance == least))
+    return np.int32(near[0, found])
