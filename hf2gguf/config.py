@@ -66,10 +66,8 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
         if key not in config or (derived and config[key] is None):
             config[key] = evaluate(default[1:], Scope(config)) if derived else default
     rope = _rope(config)
-    names = Scope(config, rope=rope, rope_full=rope.get("full_attention", rope), **more)
-    for name, text in definition.derived.items():
-        names = names.over(**{name: evaluate(text, names)})
-    return names
+    over = {"rope": rope, "rope_full": rope.get("full_attention", rope), **more}
+    return Scope(config, definition.derived, over)
 
 
 def _rope(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ Nothing is written here; ``kquants.plan`` makes files of what :func:`prepare` gi
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,11 @@ class Converted:
     fields: tuple[Field, ...]
     tensors: Mapping[str, tuple[Source, TensorType]]
 
-    def file_name(self, vocab_only: bool = False) -> str:
-        """The file name upstream would give."""
+    def file_name(self, vocab_only: bool = False, file_type: str | None = None) -> str:
+        """The file name upstream would give; ``file_type`` is what the tensors are quantized to on the way, if so."""
         if vocab_only:
-            bare = ModelName(**{**self.name.__dict__, "size_label": None})
-            return file_name(bare, None, "vocab") + ".gguf"
-        return file_name(self.name, self.outtype) + ".gguf"
+            return file_name(replace(self.name, size_label=None), None, "vocab") + ".gguf"
+        return file_name(self.name, file_type or self.outtype) + ".gguf"
 
 
 def prepare(
@@ -78,9 +78,11 @@ def prepare(
         raw,
         page,
         model_class=class_,
-        file_type=OUTTYPES[chosen],
+        file_type=_file_type(raw, chosen),
         tokenizer_config=opened.json("tokenizer_config.json") or {},
         files=[p.name for p in opened.dir.iterdir()],
+        generation_config=opened.json("generation_config.json") or {},
+        pooling=_pooling(opened),
     )
     _whole(scope, opened)
     tensors = {} if vocab_only else _typed(map_tensors(opened.tensors, page, scope, opened.dir), chosen, page, opened)
@@ -93,8 +95,32 @@ def prepare(
     return Converted(class_, page.architecture, chosen, said.name, tuple(fields), tensors)
 
 
+_POOLINGS = {"mean": 1, "cls": 2, "lasttoken": 3}
+
+
+def _pooling(opened: Checkpoint) -> int | None:
+    """How sentence-transformers' modules pool, as llama.cpp numbers it; None when they do not say."""
+    path = opened.path("modules.json")
+    modules = json.loads(path.read_text("utf-8")) if path is not None else []
+    place = next((m["path"] for m in modules if str(m.get("type")).endswith("Pooling")), None)
+    if place is None:
+        return None
+    said = opened.json(f"{place}/config.json") or {}
+    flags = (("mean", "mean_tokens"), ("cls", "cls_token"), ("lasttoken", "lasttoken"))
+    mode = next((name for name, flag in flags if said.get(f"pooling_mode_{flag}")), said.get("pooling_mode"))
+    if mode not in _POOLINGS:
+        raise KQuantsError(f"{opened.dir}: pooling {mode!r} is unknown, expected one of {', '.join(_POOLINGS)}")
+    return _POOLINGS[mode]
+
+
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _file_type(raw: Mapping[str, Any], outtype: str) -> int:
+    """The number for ``general.file_type``; experts that stay MXFP4 make it that type's."""
+    method = (raw.get("quantization_config") or {}).get("quant_method")
+    return 38 if method == "mxfp4" and outtype in ("f32", "f16", "bf16") else OUTTYPES[outtype]
 
 
 def _whole(scope: Scope, opened: Checkpoint) -> None:
@@ -144,12 +170,13 @@ def weigh(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int, int, int]:
 def _fields(page: Definition, scope: Scope, said: general.General, opened: Checkpoint) -> Fields:
     fields = Fields(page.architecture)
     fields.set("general.architecture", page.architecture)
+    _set(fields, page.early, scope)
     fields.set("general.type", "model")
     said.write(fields)
     _set(fields, page.metadata, scope)
     fields.set("general.quantization_version", QUANTIZATION_VERSION)
     _set(fields, page.before, scope)
-    fields.add(tokenizer.fields(opened, scope, str(page.vocabulary.get("scheme", "gpt2"))).values())
+    fields.add(tokenizer.fields(opened, scope, str(page.vocabulary["scheme"]), page.architecture).values())
     _set(fields, page.after, scope)
     return fields
 

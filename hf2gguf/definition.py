@@ -21,7 +21,7 @@ else:
     import tomli as tomllib
 
 PAGES = Path(__file__).with_name("architectures")
-_TABLES = ("defaults", "derived", "metadata", "tensors", "generate", "types", "vocabulary", "before", "after")
+_TABLES = ("defaults", "derived", "metadata", "tensors", "generate", "types", "vocabulary", "early", "before", "after")
 _LISTS = ("drop", "rename")
 
 
@@ -32,7 +32,7 @@ class Definition:
     ``defaults``: by ``model_type``, the keys a configuration may leave out; ``derived``: names for expressions, in
     order; ``metadata``: key to expression, in order; ``tensors``: checkpoint name to target; ``generate``: tensors
     that stand in no checkpoint; ``types``: tensor types that the page forces; ``vocabulary``: the tokenizer's scheme;
-    ``before`` and ``after``: keys set around the tokenizer's.
+    ``early``: keys set right behind the architecture's name; ``before`` and ``after``: keys set around the tokenizer's.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Definition:
     generate: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
     vocabulary: Mapping[str, Any] = field(default_factory=dict)
+    early: Mapping[str, str] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
@@ -70,10 +71,8 @@ def load(path: Path) -> Definition:
         if table == "metadata" and over.pop("_alone", False):
             under = {}
         # What a page says about tensors is tried first, what it says about metadata comes last.
-        tables[table] = (
-            {**over, **{k: v for k, v in under.items() if k not in over}} if table == "tensors" else {**under, **over}
-        )
-    lists = {key: tuple(page.get(key, ())) + (getattr(base, key) if base else ()) for key in _LISTS}
+        tables[table] = {**over, **under, **over} if table == "tensors" else {**under, **over}
+    lists: dict[str, Any] = {key: tuple(page.get(key, ())) + (getattr(base, key) if base else ()) for key in _LISTS}
     lists["rename"] = tuple((str(a), str(b)) for a, b in lists["rename"])
     return Definition(path.stem, architecture, tuple(page.get("classes", ())), **tables, **lists)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -85,29 +85,56 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "is_list": lambda value: isinstance(value, list),
     "starts": lambda text, prefix: str(text).startswith(prefix),
     "ends": lambda text, suffix: str(text).endswith(suffix),
+    "str": str,
+    "keys": list,
     "lower": lambda text: str(text).lower(),
 }
 """What an expression may call besides what its user adds."""
 
 
 class Scope(Mapping[str, Any]):
-    """The names an expression sees: a configuration, then whatever is laid over it."""
+    """The names an expression sees: what is laid over, then derived names, then a configuration.
 
-    def __init__(self, config: Mapping[str, Any], **over: Any) -> None:
-        self._config, self._over = config, over
+    A derived name is an expression, evaluated when it is first needed; inside itself it means the configuration's
+    key, and a key it derives to None counts as absent.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], derived: Mapping[str, str] | None = None, over: Mapping[str, Any] | None = None
+    ) -> None:
+        self._config, self._derived, self._over = config, derived or {}, over or {}
+        self._values: dict[str, Any] = {}
+        self._open: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
-        return self._over[name] if name in self._over else self._config[name]
+        if name in self._over:
+            return self._over[name]
+        if name in self._derived and name not in self._open:
+            if name not in self._values:
+                self._open.add(name)
+                try:
+                    self._values[name] = evaluate(self._derived[name], self)
+                finally:
+                    self._open.discard(name)
+            return self._values[name]
+        return self._config[name]
 
-    def __iter__(self) -> Any:
-        return iter({**self._config, **self._over})
+    def __contains__(self, name: object) -> bool:
+        if name in self._derived and name not in self._over and name not in self._open:
+            return self[str(name)] is not None
+        return name in self._over or name in self._config
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in {**self._config, **self._derived, **self._over} if name in self)
 
     def __len__(self) -> int:
-        return len({**self._config, **self._over})
+        return sum(1 for _ in self)
 
     def over(self, **names: Any) -> Scope:
         """The same scope with more laid over it."""
-        return Scope(self._config, **{**self._over, **names})
+        inner = Scope(self._config, self._derived, {**self._over, **names})
+        inner._values, inner._open = self._values, self._open
+        return inner
 
     def first(self, *names: str) -> Any:
         """The value of the first key that is there, else None."""
@@ -143,7 +170,7 @@ def _parse(text: str) -> ast.expr:
 def pipeline(text: str) -> tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     """``name | op(a, b) | op`` as the name and its operations, each with the text of its arguments."""
     name, *steps = (part.strip() for part in text.split(" | "))
-    parsed = []
+    parsed: list[tuple[str, tuple[str, ...]]] = []
     for step in steps:
         node = _parse(step)
         if isinstance(node, ast.Name):

@@ -17,6 +17,7 @@ from .transform import OPERATIONS
 
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _HOLE = re.compile(r"\{([^}]+)\}")
+_LAYER = re.compile(r"\blayers\.(\d+)\.")
 _SUFFIXES = (".weight", ".bias")
 _NEVER = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
 """Buffers that some checkpoints carry and no model needs."""
@@ -86,15 +87,15 @@ def map_tensors(
         if values is not None:
             yield name, transform.constant(values)
     mapper = _Mapper(definition, scope)
+    layers, spare = scope["block_count"], bool(scope.get("spare_layers"))
     for original, name in kept(tensors, definition):
-        if name.endswith(_NEVER):
+        if name.endswith(_NEVER) or (spare and int((_LAYER.search(name) or "00")[1]) >= layers):
             continue
         found = mapper.names.find(name)
         if found is None:
             raise KQuantsError(f"{where}: the tensor {original!r} has no place in a {definition.architecture} model")
         pattern, numbers, suffix = found
-        if numbers.get("i", 0) >= scope["block_count"] and any(pattern.targets):
-            layers = scope["block_count"]
+        if numbers.get("i", 0) >= layers and any(pattern.targets):
             raise KQuantsError(f"{where}: there is a tensor {original!r}, but config.json says {layers} layers")
         try:
             yield from mapper.place(pattern, numbers, suffix, transform.plain(tensors[original]))
@@ -165,6 +166,8 @@ class _Mapper:
             if operation == "when":
                 if not arguments[0]:
                     return None, at
+            elif operation in ("once", "unless_same"):
+                raise KQuantsError(f"{operation} stands alone behind a name")
             elif operation in OPERATIONS:
                 source = OPERATIONS[operation](source, *arguments)
             else:

@@ -7,7 +7,8 @@ changes the type: BF16 and the integers become F32 first, F16 stays F16, as in u
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from dataclasses import replace
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any
 
@@ -34,7 +35,7 @@ def reshape(source: Source, *shape: int) -> Source:
     if prod(shape) != total:
         raise KQuantsError(f"{total} weights of shape {list(source.shape)} do not make the shape {list(shape)}")
     if not shape or not source.shape or shape[-1] == source.shape[-1]:
-        return Source(source.type, tuple(shape), source.rows)
+        return replace(source, shape=tuple(shape))
     old, new = source.row_bytes, source.type.row_bytes(shape[-1])
 
     def rows(lo: int, hi: int) -> Bytes:
@@ -42,7 +43,7 @@ def reshape(source: Source, *shape: int) -> Source:
         flat = source.rows(first, last).reshape(-1)
         return flat[lo * new - first * old : hi * new - first * old].reshape(hi - lo, new)
 
-    return Source(source.type, tuple(shape), rows)
+    return replace(source, shape=tuple(shape), rows=rows)
 
 
 def squeeze(source: Source) -> Source:
@@ -63,9 +64,7 @@ def gather(source: Source, shape: Sequence[int], index: Index) -> Source:
         if high - low <= 4 * wanted.size + 64:  # a permutation within heads: read once, pick in memory
             return source.rows(low, high)[wanted - low]
         starts = np.concatenate([[0], np.flatnonzero(np.diff(wanted) != 1) + 1, [wanted.size]])
-        return np.concatenate(
-            [source.rows(int(wanted[a]), int(wanted[b - 1]) + 1) for a, b in zip(starts, starts[1:], strict=False)]
-        )
+        return np.concatenate([source.rows(int(wanted[a]), int(wanted[b - 1]) + 1) for a, b in pairwise(starts)])
 
     return Source(source.type, tuple(shape), rows)
 
@@ -240,7 +239,7 @@ def swapped(source: Source, first: int, second: int) -> Source:
     def index(r: NDArray[np.int64]) -> NDArray[np.int64]:
         places = np.unravel_index(r, shape[:-1])
         there = [places[order.index(axis)] for axis in range(len(order))]
-        return np.ravel_multi_index(there, source.shape[:-1]).astype(np.int64)
+        return np.asarray(np.ravel_multi_index(there, source.shape[:-1]), np.int64)
 
     return gather(source, shape, index)
 
@@ -354,26 +353,23 @@ def constant(values: Sequence[float]) -> Source:
 
 
 OPERATIONS: dict[str, Callable[..., Source]] = {
-    name: function
-    for name, function in {
-        "reshape": reshape,
-        "squeeze": squeeze,
-        "permute": permute,
-        "unpermute": unpermute,
-        "parted": parted,
-        "rows": rows,
-        "strided": strided,
-        "half": half,
-        "columns": columns,
-        "column_half": column_half,
-        "column_stride": column_stride,
-        "transpose": transpose,
-        "swapped": swapped,
-        "add": add,
-        "mul": mul,
-        "div": div,
-        "neg_exp": neg_exp,
-        "f32": as_f32,
-    }.items()
+    "reshape": reshape,
+    "squeeze": squeeze,
+    "permute": permute,
+    "unpermute": unpermute,
+    "parted": parted,
+    "rows": rows,
+    "strided": strided,
+    "half": half,
+    "columns": columns,
+    "column_half": column_half,
+    "column_stride": column_stride,
+    "transpose": transpose,
+    "swapped": swapped,
+    "add": add,
+    "mul": mul,
+    "div": div,
+    "neg_exp": neg_exp,
+    "f32": as_f32,
 }
 """The operations that an architecture's file can name, each taking a source and its arguments."""

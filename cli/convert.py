@@ -1,0 +1,144 @@
+"""``kquants convert``: a Hugging Face checkpoint becomes a GGUF file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hf2gguf.convert import Converted
+    from kquants.plan import Plan
+
+_EPILOG = """Examples:
+
+\b
+  kquants convert Llama-3.2-1B                           into the folder, in the checkpoint's own 16 bits
+  kquants convert Llama-3.2-1B --outtype f16 --outfile llama.gguf
+  kquants convert Llama-3.2-1B --outtype q4_k_m --outfile llama-{ftype}.gguf
+  kquants convert HuggingFaceTB/SmolLM2-135M --dry-run   from the local Hugging Face cache
+"""
+
+
+@click.command("convert", epilog=_EPILOG)
+@click.argument("checkpoint", required=False)
+@click.option("--outfile", type=click.Path(path_type=Path), help="File or folder to write; {ftype} becomes the type.")
+@click.option(
+    "--outtype",
+    default="auto",
+    show_default=True,
+    metavar="TYPE",
+    help="auto (the checkpoint's own 16 bits), f32, f16, bf16, q8_0, tq1_0, tq2_0, or any file type of quantize.",
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads to use; all cores by default.")
+@click.option("--model-name", metavar="NAME", help="Name to put into the file instead of the folder's.")
+@click.option("--metadata", type=click.Path(path_type=Path), metavar="FILE", help="JSON of general.* keys to set.")
+@click.option("--split-max-size", metavar="N(K|M|G)", help="Write shards with at most this many bytes of weights.")
+@click.option("--split-max-tensors", type=click.IntRange(1), metavar="N", help="Write shards of at most N tensors.")
+@click.option("--no-tensor-first-split", is_flag=True, help="Put no tensors into the first shard.")
+@click.option("--vocab-only", is_flag=True, help="Write the metadata and the vocabulary, no weights.")
+@click.option("--bigendian", is_flag=True, help="Write for big-endian machines.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--architecture", type=click.Path(path_type=Path), metavar="FILE", help="Definition of an architecture.")
+@click.option("--list-architectures", is_flag=True, help="List the model classes that can be converted.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+def command(
+    checkpoint: str | None,
+    outfile: Path | None,
+    outtype: str,
+    threads: int | None,
+    model_name: str | None,
+    metadata: Path | None,
+    architecture: Path | None,
+    list_architectures: bool,
+    quiet: bool,
+    **shape: Any,
+) -> None:
+    """Convert CHECKPOINT, a folder with config.json, a tokenizer and weights, to GGUF: llama.cpp's own bytes.
+
+    CHECKPOINT may also be a hub id such as Qwen/Qwen3-0.6B, which is looked for in the local Hugging Face cache.
+    """
+    from hf2gguf import checkpoint as checkpoints
+    from hf2gguf import definition, hub
+    from hf2gguf.convert import prepare
+    from hf2gguf.files import named
+
+    if list_architectures:
+        for name, page in definition.classes().items():
+            click.echo(f"{name:45} {page.stem}")
+        return
+    if checkpoint is None:
+        raise click.UsageError("Missing argument 'CHECKPOINT'.")
+    page = definition.load(architecture) if architecture is not None else None
+    folder, hub_id = hub.find(checkpoint)
+    plain, quantized = _types(outtype)
+    with checkpoints.open(folder) as opened:
+        made = prepare(
+            opened,
+            plain,
+            name=hub_id or model_name,
+            overrides=metadata,
+            vocab_only=shape["vocab_only"],
+            definition=page,
+        )
+        if hub_id is not None and outfile is None:
+            outfile = Path(f"{hub_id.replace('/', '-')}-{{ftype}}.gguf")
+        path = named(outfile, folder, made, shape["vocab_only"], quantized)
+        _write(_plan(made, path, quantized, shape), shape, threads, quiet)
+
+
+def _types(outtype: str) -> tuple[str, str | None]:
+    """The converter's output type, and the file type to quantize to from there, if any."""
+    from hf2gguf.outtype import OUTTYPES
+
+    if outtype.lower() == "auto" or outtype.lower() in OUTTYPES:
+        return outtype.lower(), None
+    from kquants.filetypes import file_type
+
+    return "f16", file_type(outtype).name
+
+
+def _bytes(text: str | None) -> int:
+    """``2G`` as a number of bytes, in thousands as upstream has it."""
+    if not text:
+        return 0
+    scale = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1].upper(), 1)
+    digits = text[:-1] if scale > 1 else text
+    if not digits.isdecimal():
+        raise click.BadParameter(
+            f"{text!r} is no size, expected a number such as 500M or 4G", param_hint="--split-max-size"
+        )
+    return int(digits) * scale
+
+
+def _plan(made: Converted, path: Path, quantized: str | None, shape: dict[str, Any]) -> Plan:
+    from gguf_py import KQuantsError
+    from hf2gguf.files import plan
+
+    limits = {"max_size": _bytes(shape["split_max_size"]), "max_tensors": shape["split_max_tensors"] or 0}
+    rest = {"empty_first": shape["no_tensor_first_split"], "big_endian": shape["bigendian"]}
+    if quantized is None:
+        return plan(made, path, **limits, **rest, vocab_only=shape["vocab_only"])
+    if any(limits.values()) or any(rest.values()):
+        raise KQuantsError(
+            f"{path}: {quantized} is written as one little-endian file; kquants split makes shards of it"
+        )
+    from .quantized import plan as quantized_plan
+
+    return quantized_plan(made, path, quantized)
+
+
+def _write(plan: Plan, shape: dict[str, Any], threads: int | None, quiet: bool) -> None:
+    if shape["dry_run"]:
+        for out in plan.outputs:
+            click.echo(f"{out.path}: {len(out.items)} tensors, {out.layout.size:,} bytes")
+        return
+    if shape["bigendian"]:
+        from hf2gguf.files import write_big_endian
+
+        write_big_endian(plan)
+        return
+    from kquants.execute import execute
+
+    execute(plan, threads=threads)
