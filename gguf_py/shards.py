@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -29,7 +29,11 @@ _NAME = re.compile(r"(?P<prefix>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf"
 
 def shard_path(prefix: str | os.PathLike[str], number: int, count: int) -> Path:
     """Path of shard ``number``, counted from 0, of ``count``: the prefix and ``-00001-of-00003.gguf``."""
-    return Path(f"{os.fspath(prefix)}-{number + 1:05d}-of-{count:05d}.gguf")
+    return Path(_shard_name(os.fspath(prefix), number, count))
+
+
+def _shard_name(prefix: str, number: int, count: int) -> str:
+    return f"{prefix}-{number + 1:05d}-of-{count:05d}.gguf"
 
 
 def prefix_of(path: str | os.PathLike[str]) -> str | None:
@@ -107,34 +111,35 @@ def open_shards(path: str | os.PathLike[str]) -> ShardSet:
     Raises KQuantsError as ``open`` does, and when a shard is missing, is another shard than its name says, has a
     tensor that another has too, or when the tensors are not as many as the first shard counts.
     """
+    return gather(os.fspath(path), open_file)
+
+
+def gather(path: str, opener: Callable[[str], GGUFFile]) -> ShardSet:
+    """Do what ``open_shards`` does with files that ``opener`` opens."""
     with contextlib.ExitStack() as opened:
-        given = opened.enter_context(open_file(path))
+        given = opened.enter_context(opener(path))
         count = _number(given, COUNT)
         if count <= 1:
             files: tuple[GGUFFile, ...] = (given,)
         else:
             number, prefix = _number(given, NUMBER), prefix_of(path)
-            if prefix is None or Path(path) != shard_path(prefix, number, count):
+            if prefix is None or path != _shard_name(prefix, number, count):
                 raise KQuantsError(
-                    f"{os.fspath(path)} is shard {number + 1} of {count}, but its name does not end in "
-                    f"{shard_path('', number, count)}, so that the others cannot be found"
+                    f"{os.fspath(given.path)} is shard {number + 1} of {count}, but its name does not end in "
+                    f"{_shard_name('', number, count)}, so that the others cannot be found"
                 )
-            files = tuple(
-                given if i == number else opened.enter_context(_shard(shard_path(prefix, i, count), i, count))
-                for i in range(count)
-            )
+            names = [_shard_name(prefix, i, count) for i in range(count)]
+            files = tuple(given if n == path else opened.enter_context(opener(n)) for n in names)
+            for i, file in enumerate(files):
+                found = _number(file, NUMBER) + 1, _number(file, COUNT)
+                if found != (i + 1, count):
+                    raise KQuantsError(
+                        f"{os.fspath(file.path)} says it is shard {found[0]} of {found[1]}, "
+                        f"{i + 1} of {count} is expected"
+                    )
         tensors = _together(files, _number(files[0], TENSORS) if count > 1 else None)
         opened.pop_all()
     return ShardSet(files, MappingProxyType(tensors))
-
-
-def _shard(path: Path, number: int, count: int) -> GGUFFile:
-    file = open_file(path)
-    found = _number(file, NUMBER) + 1, _number(file, COUNT)
-    if found != (number + 1, count):
-        file.close()
-        raise KQuantsError(f"{path} says it is shard {found[0]} of {found[1]}, {number + 1} of {count} is expected")
-    return file
 
 
 def _number(file: GGUFFile, key: str) -> int:

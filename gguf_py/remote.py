@@ -1,0 +1,85 @@
+"""Look into files on a web server: the header comes by ranges, the weights stay where they are."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from http.client import HTTPException, HTTPResponse
+from urllib.parse import urlsplit, urlunsplit
+
+from .errors import KQuantsError
+from .reader import GGUFFile, Incomplete, parse
+from .shards import ShardSet, gather
+
+_FIRST = 1 << 20
+"""Bytes asked for at first; what a header without a vocabulary needs, and most need no more than a few times that."""
+_MOST = 1 << 29
+"""Largest header that is fetched."""
+_SECONDS = 30.0
+
+
+def is_url(path: str) -> bool:
+    """Whether a path is an http or https address."""
+    return path.lower().startswith(("http://", "https://"))
+
+
+def open_url(url: str) -> ShardSet:
+    """Read the header of a file on a web server, or the headers of its set when it is a shard.
+
+    Tensors say what they are and where, but have no data. Raises KQuantsError when the server cannot be reached or has
+    no such file, and as ``open`` does.
+    """
+    parts = urlsplit(url)
+
+    def header(path: str) -> GGUFFile:
+        return _header(urlunsplit(parts._replace(path=path)))
+
+    return gather(parts.path, header)
+
+
+def _header(url: str) -> GGUFFile:
+    data, wanted = b"", _FIRST
+    while True:
+        piece, size = _fetch(url, len(data), wanted)
+        data += piece
+        try:
+            return parse(memoryview(data), size, url)
+        except Incomplete as lacking:
+            wanted = max(lacking.needed, 2 * len(data))
+            if not piece or lacking.needed > _MOST:
+                raise KQuantsError(f"{url}: the header goes on after {len(data):,} bytes; is it a GGUF file?") from None
+            wanted = min(wanted, size, _MOST)
+
+
+def _fetch(url: str, start: int, end: int) -> tuple[bytes, int]:
+    """The bytes of a file from ``start`` to ``end``, or to its end, and the size of the whole file."""
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-{end - 1}", "User-Agent": "kquants"})
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+            whole = _size(url, answer, start)
+            if answer.status != 206:
+                _skip(answer, start)  # a server that knows no ranges sends the file from its beginning
+            return answer.read(end - start), whole
+    except urllib.error.HTTPError as fault:
+        raise KQuantsError(f"{url}: the server answers {fault.code} ({fault.reason})") from None
+    except (urllib.error.URLError, HTTPException, OSError, ValueError) as fault:
+        raise KQuantsError(f"{url}: {getattr(fault, 'reason', None) or fault}") from None
+
+
+def _size(url: str, answer: HTTPResponse, start: int) -> int:
+    """Size of the whole file, as the answer's headers tell it."""
+    if answer.status == 206:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+        if found is None or int(found[1]) != start:
+            raise KQuantsError(f"{url}: the server sends another range than was asked for")
+        return int(found[2])
+    length = answer.headers.get("Content-Length", "")
+    if not length.isdecimal():
+        raise KQuantsError(f"{url}: the server does not say how large the file is")
+    return int(length)
+
+
+def _skip(answer: HTTPResponse, count: int) -> None:
+    while count and (piece := answer.read(min(count, 1 << 16))):
+        count -= len(piece)
