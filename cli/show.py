@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import struct
 import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from gguf_py.types import ValueType
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,21 +43,40 @@ def value(found: Any, width: int = 80) -> str:
         return short(visible(found[: 4 * width]), width)
     if isinstance(found, bool):
         return "true" if found else "false"
-    if isinstance(found, (np.ndarray, Sequence)):
+    if not isinstance(found, (int, float)):  # an array, NumPy's or not: NumPy itself would cost a tenth of a second
         few = [visible(v) if isinstance(v, str) else str(v) for v in islice(found, 8)]
         rest = f", … {len(found):,} in all" if len(found) > len(few) else ""
         return short("[" + ", ".join(few), width - len(rest) - 1) + rest + "]"
     return short(f"{found:.9g}" if isinstance(found, float) else str(found), width)
 
 
+def float32(found: float) -> str:
+    """The shortest decimal that is this float32 and no other."""
+    if not math.isfinite(found):
+        return str(found)
+    own = struct.pack("f", found)
+    near = (float(f"{found:.{digits}g}") for digits in range(1, 10))
+    return f"{next(x for x in near if struct.pack('f', x) == own):.9g}"
+
+
+def word(found: Any, kind: ValueType) -> str:
+    """A value of a metadata type as a shell script wants it, nothing escaped and nothing cut."""
+    if isinstance(found, str):
+        return found
+    if kind is ValueType.BOOL:
+        return "true" if found else "false"
+    if kind is ValueType.FLOAT32:
+        return float32(float(found))
+    return str(plain(found))
+
+
 def plain(found: Any) -> Any:
     """A metadata value as JSON can hold it; numbers that are not finite become null."""
-    if isinstance(found, np.ndarray):
-        found = found.tolist()
+    found = found.tolist() if hasattr(found, "tolist") else found
     if isinstance(found, (list, tuple, Sequence)) and not isinstance(found, str):
         return [plain(item) for item in found]
     if isinstance(found, float):
-        return found if np.isfinite(found) else None
+        return found if math.isfinite(found) else None
     return found
 
 
