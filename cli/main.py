@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import platform
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from gguf_py.errors import KQuantsError
 
@@ -14,11 +16,19 @@ COMMANDS = {
     "convert": "Convert a Hugging Face checkpoint to a GGUF file.",
     "quantize": "Quantize a GGUF file: F16 to Q4_K_M and every other file type.",
     "inspect": "Show what is in a GGUF file.",
+    "edit": "Change the metadata of a GGUF file.",
+    "split": "Split a GGUF file into shards.",
+    "merge": "Merge shards into one GGUF file.",
     "verify": "Check that a file is whole and sane.",
     "diff": "Say what is different between two GGUF files.",
+    "report": "Write one HTML page about a file: layers, weights, errors, vocabulary.",
     "perplexity": "Measure how well a file predicts a text.",
+    "completion": "Print a script that completes commands and files in a shell.",
 }
 """Each command, in the order of ``--help``, and its line there. Its module in this folder has the same name."""
+
+LLAMA_CPP = "v0.5.0"
+"""The version of llama.cpp whose bytes are the specification."""
 
 
 class _Lazy(click.Group):
@@ -31,13 +41,34 @@ class _Lazy(click.Group):
         command: click.Command = importlib.import_module(f".{cmd_name}", __package__).command
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands with their lines, importing none of them."""
+        own = [CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)]
+        return own + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    """Print the versions that bytes and speed depend on."""
+    if not wanted or context.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    peers = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite"))
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    click.echo(f"kquants {version('kquants')}")
+    click.echo(f"{peers}, {python} on {platform.system()} {platform.machine()}")
+    click.echo(f"same bytes as llama.cpp {LLAMA_CPP}")
+    context.exit()
+
+
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="kquants")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the versions."
+)
 def kquants() -> None:
     """GGUF files and K-quants: the bytes llama.cpp writes, ten times faster."""
 
