@@ -18,6 +18,7 @@ from gguf_py.errors import KQuantsError
 from kquants.source import Source
 
 from . import safetensors, torch
+from .encodings import Weights, decoded
 from .folder import Shard, inside, read_json, shown
 from .plain import plain
 from .stored import Stored
@@ -62,7 +63,7 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
     @cached_property
     def tensors(self) -> Mapping[str, Source]:
         """Every tensor by name, quantized encodings decoded to F32 row by row as they are read."""
-        return _Plain(self.stored)
+        return _Decoded(self.stored, decoded(self.stored, self.json("config.json") or {}, self.dir))
 
     def _index(self) -> dict[str, Stored]:
         names, weight_map = _parts(self)
@@ -91,18 +92,21 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         self.close()
 
 
-class _Plain(Mapping[str, Source]):
-    def __init__(self, stored: Mapping[str, Stored]) -> None:
-        self._stored = stored
+class _Decoded(Mapping[str, Source]):
+    """Sources made when they are asked for: a checkpoint has tens of thousands of tensors."""
+
+    def __init__(self, stored: Mapping[str, Stored], weights: Weights) -> None:
+        self._stored, self._weights = stored, weights
 
     def __getitem__(self, name: str) -> Source:
-        return plain(self._stored[name])
+        how = self._weights[name]
+        return plain(self._stored[name]) if how is None else how()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._stored)
+        return iter(self._weights)
 
     def __len__(self) -> int:
-        return len(self._stored)
+        return len(self._weights)
 
 
 def open(folder: str | os.PathLike[str]) -> Checkpoint:

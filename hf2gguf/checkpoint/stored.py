@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import ml_dtypes
@@ -87,6 +87,11 @@ class Stored:
         for i in range(hi - lo):
             out[i] = self.shard.read(self.offset + ((lo + i) * self.columns + first) * size, out.shape[1])
         return out.view(self.kind)
+
+    def reshaped(self, *shape: int) -> Stored:
+        """The same elements, one by one in the file, in another shape."""
+        assert self.strides is None and prod(shape) == prod(self.shape)
+        return replace(self, shape=shape)
 
     def whole(self, limit: int = MAX_SMALL) -> NDArray[np.generic]:
         """The tensor in memory; raises KQuantsError when it has more than ``limit`` bytes."""
