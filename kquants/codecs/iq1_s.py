@@ -15,10 +15,39 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..grids import grid
-from ..jit import DECODE, array_in, kernel
-from ..lanes import load, peek, store
+from ..codewords import SEARCH, largest_of, round_scales, weigh
+from ..grids import grid, neighbours
+from ..jit import DECODE, array_in, inlined, kernel
+from ..lanes import (
+    LANES,
+    any_lane,
+    as_type,
+    block_rows,
+    fill,
+    gather,
+    load,
+    load_blocks,
+    mask_bits,
+    peek,
+    scratch,
+    select,
+    store,
+    store_blocks,
+    zero_of,
+)
 from ..numerics import half_at
+from ..packing import put_half
+from ..superblock import sum_of_squares
+from ..ternary import (
+    LEAST,
+    SHIFT,
+    improves,
+    levels_of_cuts,
+    put_in_order,
+    rank,
+    round_to_codewords,
+    running_sums,
+)
 
 F32 = np.float32
 
@@ -41,3 +70,94 @@ def _decode(blocks: Any, out: Any, values: Any) -> None:
             for k in range(4 * j, 4 * j + 4):
                 word = blocks[b, 2 + k] | (high >> 3 * (k % 4) & 7) << 8
                 store(out, b, 8 * k, (load(values, word, 0, 8) + shift) * scale)
+
+
+def encode_weighted(x: Any, weights: Any, out: Any) -> None:
+    """float32[rows, columns] and float32[columns] to uint8[rows, columns / 256 * 50]."""
+    _encode(x.reshape(-1, 256), weights.reshape(-1, 256), out.reshape(-1, 50), *neighbours("IQ1_S"))
+
+
+@kernel(SEARCH)
+def _encode(x: Any, importance: Any, out: Any, index: Any, start: Any, near: Any) -> None:
+    xs, ws = scratch(LANES, 256, np.float32), scratch(LANES, 256, np.float32)
+    size, weight = scratch(LANES, 32, np.float32), scratch(LANES, 32, np.float32)
+    ranks, levels = scratch(LANES, 32, np.int32), scratch(LANES, 32, np.int32)
+    shifts = scratch(LANES, 4, np.float32)
+    scales, small, high = scratch(LANES, 8, np.float32), scratch(LANES, 8, np.int32), scratch(LANES, 8, np.int32)
+    packed = scratch(LANES, 50, np.uint8)
+    codes = np.empty((4, LANES), np.int32)
+    for first in range(0, x.shape[0], LANES):
+        rows = block_rows(xs, first, x.shape[0])
+        load_blocks(x, rows, xs)
+        load_blocks(importance, rows % np.int32(len(importance)), ws)
+        typical = F32(2) * sum_of_squares(xs, 0, 256) / F32(256)
+        for j in range(8):
+            weigh(xs, ws, 32 * j, typical, weight)
+            for i in range(32):
+                size[i] = abs(xs[32 * j + i])
+            rank(xs, 32 * j, ranks)
+            scale, one, two, shift = _cut(xs, 32 * j, weight, ranks)
+            alive = ~(largest_of(size) < F32(1e-12)) & (one >= np.int32(0))
+            levels_of_cuts(ranks, one, two, scale, levels)
+            shift = select(scale < F32(0), -shift, shift)
+            for g in range(4):
+                shifts[g] = shift
+            tables = (index, start, near)
+            scale = round_to_codewords(xs, 32 * j, weight, levels, abs(scale), shifts, mask_bits(alive), tables, codes)
+            scales[j] = select(alive, scale, F32(0))
+            bits = as_type(alive & (shift < F32(0)), np.int32) << 15
+            for g in range(4):
+                word = select(alive, gather(index, load(codes, g, 0, LANES)), np.int32(0))
+                packed[2 + 4 * j + g] = as_type(word, np.uint8)
+                bits = bits | ((word >> 8) << 3 * g)
+            high[j] = bits
+        unit = round_scales(scales, 15, 7, F32(1.125), small)
+        put_half(packed, 0, unit)
+        some = largest_of(scales) != F32(0)
+        for j in range(8):
+            put_half(packed, 34 + 2 * j, select(some, high[j], high[j] & 0xFFF) | (small[j] << 12))
+        store_blocks(packed, out, first)
+
+
+@inlined
+def _cut(xs: Any, at: int, weight: Any, ranks: Any) -> Any:
+    """The scale, the places of the two cuts and the shift that explain a sub-block best; places -1 if none does."""
+    products = scratch(LANES, 32, np.float32)
+    sum_x, sum_w = scratch(LANES, 33, np.float32), scratch(LANES, 33, np.float32)
+    for i in range(32):
+        products[i] = weight[i] * xs[at + i]
+    ordered = np.empty((32, LANES), np.float32)
+    put_in_order(ranks, products, 0, 32, ordered)
+    running_sums(ordered, sum_x)
+    put_in_order(ranks, weight, 0, 32, ordered)
+    running_sums(ordered, sum_w)
+    last, most = scratch(LANES, 66, np.float32), scratch(LANES, 66, np.float32)
+    for i in range(33):  # what the last run adds to the products and to the squares, for either shift
+        for s in range(2):
+            q = F32(1) + (SHIFT if s == 0 else -SHIFT)
+            last[2 * i + s] = (sum_x[32] - sum_x[i]) * q
+            most[2 * i + s] = (sum_w[32] - sum_w[i]) * q * q
+    best, scale = fill(LANES, LEAST), zero_of(weight)
+    one, two, shift = fill(LANES, np.int32(-1)), fill(LANES, np.int32(-1)), zero_of(weight)
+    up, down = F32(-1) + SHIFT, F32(-1) - SHIFT
+    for i in range(33):
+        for j in range(i, 33):
+            middle = (sum_x[j] - sum_x[i]) * SHIFT
+            middle_square = (sum_w[j] - sum_w[i]) * SHIFT * SHIFT
+            along = sum_x[i] * up + middle + last[2 * j]
+            square = sum_w[i] * up * up + middle_square + most[2 * j]
+            better = improves(along, square, best)
+            if any_lane(better):
+                scale = select(better, along / square, scale)
+                best = select(better, scale * along, best)
+                one, two = select(better, np.int32(i), one), select(better, np.int32(j), two)
+                shift = select(better, SHIFT, shift)
+            along = sum_x[i] * down - middle + last[2 * j + 1]
+            square = sum_w[i] * down * down + middle_square + most[2 * j + 1]
+            better = improves(along, square, best)
+            if any_lane(better):
+                scale = select(better, along / square, scale)
+                best = select(better, scale * along, best)
+                one, two = select(better, np.int32(i), one), select(better, np.int32(j), two)
+                shift = select(better, -SHIFT, shift)
+    return scale, one, two, shift

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..codewords import SEARCH, BROKEN_WHOLE, fit_codewords, largest_of, round_scales, weigh
+from ..codewords import BROKEN_WHOLE, SEARCH, fit_codewords, largest_of, round_scales, weigh
 from ..grids import grid, neighbours
 from ..jit import DECODE, array_in, inlined, kernel
 from ..lanes import (

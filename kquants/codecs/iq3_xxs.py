@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..codewords import SEARCH, BROKEN_GROUPS, clear_empty, fit_codewords, largest_of, round_scales, weigh
+from ..codewords import BROKEN_GROUPS, SEARCH, clear_empty, fit_codewords, largest_of, round_scales, weigh
 from ..grids import grid, neighbours
 from ..jit import DECODE, array_in, kernel
 from ..lanes import (
