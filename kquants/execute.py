@@ -61,20 +61,47 @@ def execute(plan: Plan, *, threads: int | None = None, progress: Progress | None
     ``threads`` defaults to the cores this process may use. Raises KQuantsError when a tensor holds NaN or infinity,
     naming the first, when an input has become shorter, and when an output cannot be written.
     """
-    if threads is not None and threads < 1:
-        raise KQuantsError(f"{threads} threads were asked for, expected at least 1")
     start = time.perf_counter()
     if progress is not None:
         compile_kernels(plan, progress)
     with ExitStack() as files:
         handles = [files.enter_context(replacing(out.path, out.layout.size)) for out in plan.outputs]
-        work = _Work(_jobs(plan, handles))
-        _run(work, threads or cores(), progress)
+        offsets = {
+            id(item): (handle, offset)
+            for handle, out in zip(handles, plan.outputs, strict=True)
+            for item, offset in zip(out.items, out.layout.offsets, strict=True)
+        }
+
+        def write(item: Item, lo: int, data: Bytes) -> None:
+            handle, offset = offsets[id(item)]
+            write_all(handle, data.data, offset + lo // item.info.type.block * item.info.type.nbytes)
+
+        read = derive(plan, write, threads=threads, progress=progress)
         # The header comes last: what an interrupted run leaves is no GGUF file.
         for handle, out in zip(handles, plan.outputs, strict=True):
             write_all(handle, out.layout.header, 0)
-    read = sum(job.source.row_bytes * job.source.count for job in work.jobs)
-    return Summary(time.perf_counter() - start, work.total, read, plan.size)
+    weights = sum(source.count * source.columns for source in read)
+    nbytes = sum(source.count * source.row_bytes for source in read)
+    return Summary(time.perf_counter() - start, weights, nbytes, plan.size)
+
+
+def derive(
+    plan: Plan,
+    take: Callable[[Item, int, Bytes], None],
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[Source]:
+    """Make every tensor of a plan, piece by piece, and hand the pieces on; returns the sources that were read.
+
+    ``take(item, lo, data)`` gets the bytes of a piece whose first weight is ``lo``; it is called from several threads,
+    may see the pieces in any order, and must not keep ``data``. Raises as ``execute`` does, and what ``take`` raises.
+    """
+    if threads is not None and threads < 1:
+        raise KQuantsError(f"{threads} threads were asked for, expected at least 1")
+    work = _Work(_jobs(plan), take)
+    _run(work, threads or cores(), progress)
+    return [job.source for job in work.jobs]
 
 
 def cores() -> int:
@@ -98,20 +125,11 @@ def compile_kernels(plan: Plan, progress: Progress) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """Where one source goes: an item of the plan, in an open file."""
-
-    item: Item
-    handle: int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Job:
-    """One source, read once for all its targets, ``step`` weights at a time."""
+    """One source, read once for all the tensors made of it, ``step`` weights at a time."""
 
     source: Source
-    targets: tuple[_Target, ...]
+    items: tuple[Item, ...]
     step: int
 
     @property
@@ -119,19 +137,18 @@ class _Job:
         return self.source.count * self.source.columns
 
 
-def _jobs(plan: Plan, handles: Sequence[int]) -> list[_Job]:
-    shared: dict[int, list[_Target]] = {}
-    sources: dict[int, Source] = {}
-    for handle, out in zip(handles, plan.outputs, strict=True):
-        for item, offset in zip(out.items, out.layout.offsets, strict=True):
-            sources[id(item.source)] = item.source
-            shared.setdefault(id(item.source), []).append(_Target(item, handle, offset))
-    return [_Job(source, tuple(shared[key]), _step(source, shared[key])) for key, source in sources.items()]
+def _jobs(plan: Plan) -> list[_Job]:
+    shared: dict[int, list[Item]] = {}
+    for out in plan.outputs:
+        for item in out.items:
+            shared.setdefault(id(item.source), []).append(item)
+    return [_Job(items[0].source, tuple(items), _step(items)) for items in shared.values()]
 
 
-def _step(source: Source, targets: Sequence[_Target]) -> int:
+def _step(items: Sequence[Item]) -> int:
     """Weights of a piece: whole rows unless the bytes can be read anywhere and no encoder looks at rows."""
-    if source.extent is not None and all(t.item.imatrix is None for t in targets):
+    source = items[0].source
+    if source.extent is not None and all(item.imatrix is None for item in items):
         return PIECE
     return max(1, PIECE // max(1, source.columns)) * max(1, source.columns)
 
@@ -141,6 +158,7 @@ class _Work:
     """The pieces of all jobs, counted through; threads take them in order."""
 
     jobs: list[_Job]
+    take: Callable[[Item, int, Bytes], None]
     done: int = 0
     """Weights."""
     current: str = ""
@@ -189,9 +207,9 @@ def _take_turns(work: _Work) -> None:
     buffers = _Buffers()
     while not work.stop and (index := next(work.turn)) < work.pieces:
         job, lo, hi = work.piece(index)
-        work.current = job.targets[0].item.info.name
+        work.current = job.items[0].info.name
         try:
-            _do(job, lo, hi, buffers)
+            _do(job, lo, hi, buffers, work.take)
         except BaseException as fault:
             work.faults.append((index, fault))
             work.stop = True
@@ -213,20 +231,19 @@ class _Buffers:
         return kept[:size]
 
 
-def _do(job: _Job, lo: int, hi: int, buffers: _Buffers) -> None:
+def _do(job: _Job, lo: int, hi: int, buffers: _Buffers, take: Callable[[Item, int, Bytes], None]) -> None:
     raw = _read(job.source, lo, hi, buffers)
     floats = _decode(job, raw, lo, hi, buffers)
-    for target in job.targets:
-        kind = target.item.info.type
-        if kind == job.source.type:
+    for item in job.items:
+        kind = item.info.type
+        if kind == job.source.type or floats is None:
             data: Bytes = raw
-        elif kind.name == "F32" and floats is not None:
+        elif kind.name == "F32":
             data = floats.view(np.uint8)
         else:
-            assert floats is not None
             data = buffers.get("out", (hi - lo) // kind.block * kind.nbytes, np.uint8)
-            _encode(target.item, lo, floats, data)
-        write_all(target.handle, data.data, target.offset + lo // kind.block * kind.nbytes)
+            _encode(item, lo, floats, data)
+        take(item, lo, data)
 
 
 def _read(source: Source, lo: int, hi: int, buffers: _Buffers) -> Bytes:
@@ -248,7 +265,7 @@ def _decode(job: _Job, raw: Bytes, lo: int, hi: int, buffers: _Buffers) -> Float
     from .recode import aligned, decode
 
     kind = job.source.type
-    if kind.name in _INTEGERS and all(t.item.info.type == kind for t in job.targets):
+    if kind.name in _INTEGERS and all(item.info.type == kind for item in job.items):
         return None
     if kind.name == "F32":
         floats: Floats = aligned(raw).view(np.float32)
@@ -257,7 +274,7 @@ def _decode(job: _Job, raw: Bytes, lo: int, hi: int, buffers: _Buffers) -> Float
         decode(raw, kind, floats)
     at = int(first_not_finite(floats.reshape(1, -1)))
     if at >= 0:
-        name, shape = job.targets[0].item.info.name, job.source.shape
+        name, shape = job.items[0].info.name, job.source.shape
         place = ", ".join(str(i) for i in np.unravel_index(lo + at, shape or (1,)))
         raise KQuantsError(f"tensor {name!r}: the weight at [{place}] is {floats[at]}, expected a finite number")
     return floats
