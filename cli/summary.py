@@ -96,7 +96,8 @@ def facts(fields: Mapping[str, Field], infos: Iterable[TensorInfo]) -> dict[str,
     """The facts that people look for first; those that the file does not tell are left out.
 
     Keys: name, architecture, layers, width, heads, kv_heads, experts, experts_used, context, vocabulary, tokenizer,
-    pre_tokenizer, templates (name to length), license, author, based_on, file_type, importance_matrix, tensors, weights, nbytes, bpw.
+    pre_tokenizer, templates (name to length), license, author, based_on, file_type, importance_matrix, tensors,
+    weights, nbytes, bpw.
     """
     all_together = Share.of(infos)
     architecture = _value(fields, "general.architecture")

@@ -21,9 +21,10 @@ def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator
     """Give a file descriptor, for reading and writing, whose file gets the name ``path`` when the block ends well.
 
     Until then the bytes lie beside it, under a name that ends in ``.partial-`` and a random word; when the block
-    raises, that file is removed and whatever ``path`` was before stays. With ``size`` the room is reserved first, so
-    that a disk that cannot hold the file is told at once. Raises KQuantsError when the folder is missing or not
-    writable, when ``path`` is something other than a file, and when the disk is full.
+    raises, that file is removed and whatever ``path`` was before stays. A file that is replaced hands on its
+    permissions. With ``size`` the room is reserved first, so that a disk that cannot hold the file is told at once.
+    Raises KQuantsError when the folder is missing or not writable, when ``path`` is something other than a file, and
+    when the disk is full.
     """
     # A link keeps pointing where it pointed, at the new contents.
     final = Path(os.path.realpath(path))
@@ -35,6 +36,8 @@ def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator
         raise KQuantsError(f"cannot write {os.fspath(path)}: {(fault.strerror or str(fault)).lower()}") from None
     try:
         try:
+            if final.exists() and hasattr(os, "fchmod"):
+                os.fchmod(handle, stat.S_IMODE(final.stat().st_mode))
             if size is not None:
                 _reserve(handle, size)
             yield handle

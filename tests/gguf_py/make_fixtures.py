@@ -33,7 +33,7 @@ EDITS: dict[str, list[str]] = {
     "templates": ["--chat-template", '[{"name": "default", "template": "A"}, {"name": "tool_use", "template": "B"}]'],
     "pre": ["--pre-tokenizer", "gpt-2"],
     "remove": ["--remove-metadata", "general.author", "--remove-metadata", "llama.rope.freq_base"],
-    "special": ["--special-token", "eos", "c", "--special-token-by-id", "pad", "1"],
+    "special": ["--special-token", "eos", "c", "--special-token-by-id", "padding", "1"],
     "many": [
         "--general-name",
         "x",

@@ -1,0 +1,153 @@
+"""``kquants edit``: change the metadata of a GGUF file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from gguf_py import Field, GGUFFile
+
+EPILOG = """\b
+Examples:
+  kquants edit model.gguf --set general.name="My model"
+  kquants edit model.gguf --set llama.context_length=8192 --dry-run
+  kquants edit model.gguf --set my.sizes:uint32[]='[1, 2, 3]' --remove general.url
+  kquants edit model.gguf --chat-template template.jinja --special-token eos '<|im_end|>'
+  kquants edit model.gguf --rename general.author=general.organization -o other.gguf
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--set", "sets", multiple=True, metavar="KEY[:TYPE]=VALUE", help="Set a key; TYPE as in uint32 or string[]."
+)
+@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give a key another name, in its place.")
+@click.option("--remove", multiple=True, metavar="KEY", help="Remove a key.")
+@click.option(
+    "--chat-template",
+    type=click.Path(path_type=Path),
+    help="Take the chat template from a file: a template, or a .json file with chat_template in it.",
+)
+@click.option("--special-token", multiple=True, nargs=2, metavar="ROLE TOKEN", help="Make a token bos, eos, pad, …")
+@click.option("--special-token-by-id", multiple=True, nargs=2, metavar="ROLE ID", help="The same, by number.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write another file and leave FILE as it is.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
+def command(
+    file: Path,
+    sets: tuple[str, ...],
+    rename: tuple[str, ...],
+    remove: tuple[str, ...],
+    chat_template: Path | None,
+    special_token: tuple[tuple[str, str], ...],
+    special_token_by_id: tuple[tuple[str, str], ...],
+    output: Path | None,
+    dry_run: bool,
+) -> None:
+    """Change the metadata of FILE.
+
+    Where the change fits into one page of the header, it is made in place. Else a new file is written beside FILE and
+    takes its name when it is whole: interrupted at any moment, FILE is the old one or the new one.
+
+    A key that exists keeps its type; a new one needs TYPE unless it is a string. An array is written as JSON.
+    """
+    import gguf_py
+    from gguf_py import KQuantsError
+    from gguf_py import edit as editing
+
+    with gguf_py.open(file) as model:
+        try:
+            fields = model.fields
+            replaced = [editing.assign(text, fields) for text in sets]
+            replaced += [editing.special_token(role, fields, text=token) for role, token in special_token]
+            replaced += [
+                editing.special_token(role, fields, number=_number(role, text)) for role, text in special_token_by_id
+            ]
+            templates = None if chat_template is None else editing.chat_templates(_template(chat_template))
+            names = dict(_pair(text) for text in rename)
+            after = editing.edit(fields, remove=remove, rename=names, replace=replaced, templates=templates)
+        except KQuantsError as fault:
+            raise KQuantsError(f"{file}: {fault}") from None
+        _show(list(fields.values()), after)
+        _write(model, after, output, dry_run)
+
+
+def _write(model: GGUFFile, fields: list[Field], output: Path | None, dry_run: bool) -> None:
+    from gguf_py import copying
+
+    from .show import size
+
+    layout = copying.plan_rewrite(model, fields)
+    path = Path(model.path)
+    would = "would be " if dry_run else ""
+    if output is not None:
+        if not dry_run:
+            copying.rewrite(model, output, fields)
+        click.echo(f"{would}written to {output} ({size(layout.size)})")
+    elif (span := copying.in_place_span(model, layout)) is not None:
+        if not dry_run:
+            copying.change_in_place(model, layout)
+        click.echo(f"{would}changed in place ({span[1] - span[0]} bytes)" if span[1] else "nothing to change")
+    else:
+        if not dry_run:
+            copying.rewrite(model, path, fields)
+        click.echo(f"{would}written anew ({size(layout.size)})")
+
+
+def _show(before: list[Field], after: list[Field]) -> None:
+    """Say what is different, key by key."""
+    from .show import console, value, visible
+
+    out, old, new = console(), {f.key: f for f in before}, {f.key: f for f in after}
+    for key in dict.fromkeys((*old, *new)):
+        if key not in new:
+            out.print(f"- {visible(key)} = {value(old[key].value)}", style="red", soft_wrap=True)
+        elif key not in old:
+            kind = new[key].type_name
+            out.print(f"+ {visible(key)} ({kind}) = {value(new[key].value)}", style="green", soft_wrap=True)
+        elif old[key] != new[key]:
+            told = f"~ {visible(key)} = {value(old[key].value)} → {value(new[key].value)}"
+            out.print(told, style="yellow", soft_wrap=True)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    from gguf_py import KQuantsError
+
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise KQuantsError(f"{text!r} is no OLD=NEW")
+    return old, new
+
+
+def _number(role: str, text: str) -> int:
+    from gguf_py import KQuantsError
+
+    if not text.isdecimal():
+        raise KQuantsError(f"special token {role!r}: {text!r} is no number")
+    return int(text)
+
+
+def _template(path: Path) -> Any:
+    """A template, or what a tokenizer_config.json says."""
+    from gguf_py import KQuantsError
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json":
+            return text
+        found = json.loads(text)
+    except OSError as fault:
+        raise KQuantsError(f"cannot read {path}: {(fault.strerror or str(fault)).lower()}") from None
+    except ValueError as fault:  # what json and UTF-8 raise
+        raise KQuantsError(f"cannot read {path}: {fault}") from None
+    template = found.get("chat_template") if isinstance(found, dict) else found
+    named = isinstance(template, list) and all(
+        isinstance(t, dict) and all(isinstance(v, str) for v in t.values()) for t in template
+    )
+    if not (isinstance(template, str) or named):
+        raise KQuantsError(f"{path} has no chat_template")
+    return template

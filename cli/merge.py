@@ -1,0 +1,36 @@
+"""``kquants merge``: a set of shards becomes one GGUF file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  kquants merge model-00001-of-00003.gguf model.gguf
+  kquants merge model-00001-of-00003.gguf model.gguf --dry-run
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("shard", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+def command(shard: Path, output: Path, dry_run: bool) -> None:
+    """Join the set that SHARD, any one of its files, belongs to: the file that llama-gguf-split --merge writes.
+
+    OUTPUT must not exist. The shards stay.
+    """
+    from gguf_py import KQuantsError, open_shards, shards
+
+    from .show import counted, size
+
+    if output.exists():
+        raise KQuantsError(f"{output} exists already")
+    with open_shards(shard) as model:
+        layout = shards.plan_merge(model) if dry_run else shards.merge(model, output)
+        for file in model.files:
+            click.echo(f"{file.path}  {counted(len(file.tensors), 'tensor')}, {size(file.size)}")
+        told = "would be written" if dry_run else "written"
+        click.echo(f"{told}: {output}, {counted(len(layout.infos), 'tensor')}, {size(layout.size)}")
