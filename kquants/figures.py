@@ -7,11 +7,11 @@ groups in float64. They describe; nothing is encoded from them.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,22 +27,22 @@ from .lanes import fill, lane, largest_lane, load, lower, maximum, minimum, smal
 
 GROUP = 256
 """Weights whose error is one figure: the largest block there is."""
-CHUNK = 512 * GROUP
-"""Weights that are decoded at a time: with their blocks they fit in a core's second-level cache."""
+CHUNK = 1024 * GROUP
+"""Weights that are decoded at a time: with their blocks they stay in the cache."""
 
 Floats = npt.NDArray[np.float32]
+Sums = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How large the weights of a tensor are."""
+    """How large the weights of a tensor are; mean and rms are NaN when a weight is no finite number."""
 
     count: int
     mean: float
     rms: float
     least: float
     most: float
-    finite: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +72,9 @@ def _total(v: Any) -> Any:
     return np.float64(lane(v, 0)) + np.float64(lane(v, 1))
 
 
-@kernel((array_in(types.float32), array_out(types.float64, 1)))
+@kernel((array_in(types.float32), array_out(types.float64)))
 def _spread(x: Any, out: Any) -> None:
-    """Sum, sum of squares, least and most of float32[groups, 256 or fewer] into float64[4]."""
+    """Sum, sum of squares, least and most of every group: float64[groups, 4]."""
     columns = x.shape[1]
     whole = columns & -16
     for g in range(x.shape[0]):
@@ -85,15 +85,13 @@ def _spread(x: Any, out: Any) -> None:
             total = total + v
             squares = squares + v * v
             low, high = minimum(v, low), maximum(v, high)
-        out[0] += _total(total)
-        out[1] += _total(squares)
-        out[2] = min(out[2], np.float64(smallest_lane(low)))
-        out[3] = max(out[3], np.float64(largest_lane(high)))
+        out[g, 0], out[g, 1] = _total(total), _total(squares)
+        out[g, 2], out[g, 3] = np.float64(smallest_lane(low)), np.float64(largest_lane(high))
         for i in range(whole, columns):
             w = np.float64(x[g, i])
-            out[0] += w
-            out[1] += w * w
-            out[2], out[3] = min(out[2], w), max(out[3], w)
+            out[g, 0] += w
+            out[g, 1] += w * w
+            out[g, 2], out[g, 3] = min(out[g, 2], w), max(out[g, 3], w)
 
 
 @kernel((array_in(types.float32), array_in(types.float32), array_out(types.float64)))
@@ -141,61 +139,52 @@ def weights(tensor: Tensor, lo: int, hi: int, out: Floats | None = None) -> Floa
 def in_chunks(work: Callable[[int, int], Any], count: int, threads: int | None = None) -> list[Any]:
     """``work(lo, hi)`` for every chunk of ``count`` weights, on several threads; the answers in order."""
     starts = range(0, count, CHUNK)
-    with ThreadPoolExecutor(min(threads or _cores(), max(1, len(starts)))) as pool:
-        return list(pool.map(lambda lo: work(lo, min(lo + CHUNK, count)), starts))
+    workers = min(threads or _cores(), len(starts))
+    each = max(1, len(starts) // (8 * max(1, workers)))  # a task is long enough that handing it out costs nothing
+
+    def task(first: int) -> list[Any]:
+        return [work(lo, min(lo + CHUNK, count)) for lo in starts[first : first + each]]
+
+    if workers <= 1:
+        return [answer for k in range(0, len(starts), each) for answer in task(k)]
+    return [answer for answers in _pool(workers).map(task, range(0, len(starts), each)) for answer in answers]
 
 
-def _groups(x: Floats) -> list[Floats]:
-    """The weights as groups of 256, and the rest of fewer as one more."""
-    whole = len(x) // GROUP * GROUP
-    parts = (x[:whole].reshape(-1, GROUP), x[whole:].reshape(1, -1))
-    return [part for part in parts if part.size]
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """Kept from one tensor to the next: starting threads costs more than a small tensor."""
+    return ThreadPoolExecutor(workers)
 
 
-def spread_of(parts: list[npt.NDArray[np.float64]], count: int) -> Spread:
-    """The figures of a tensor from the sums of its chunks."""
+def spread_sums(x: Floats) -> Sums:
+    """Sum, sum of squares, least and most of each group of a chunk: float64[groups, 4]; NaN makes sums NaN."""
+    return _by_group(_spread, 4, x)
+
+
+def spread_of(table: Sums, count: int) -> Spread:
+    """The figures of a tensor from its groups."""
     if not count:
-        return Spread(0, 0.0, 0.0, 0.0, 0.0, True)
-    sums = np.array(parts)
-    total, squares = math.fsum(sums[:, 0]), math.fsum(sums[:, 1])
-    least, most = float(sums[:, 2].min()), float(sums[:, 3].max())
-    finite = bool(np.isfinite(sums).all())
-    return Spread(count, total / count, math.sqrt(squares / count) if finite else math.nan, least, most, finite)
-
-
-def spread_sums(x: Floats) -> npt.NDArray[np.float64]:
-    """Sum, sum of squares, least and most of a chunk: float64[4]; a NaN in it makes the sums NaN."""
-    sums = np.array([0, 0, np.inf, -np.inf], np.float64)
-    for part in _groups(x):
-        _spread(part, sums)
-    return sums
+        return Spread(0, 0.0, 0.0, 0.0, 0.0)
+    total, squares = (float(column.sum()) for column in table[:, :2].T) if _finite(table) else (math.nan, math.nan)
+    return Spread(count, total / count, math.sqrt(squares / count), float(table[:, 2].min()), float(table[:, 3].max()))
 
 
 def spread(tensor: Tensor, threads: int | None = None) -> Spread:
     """How large the weights of a tensor are."""
-    return spread_of(
-        in_chunks(lambda lo, hi: spread_sums(weights(tensor, lo, hi)), tensor.count, threads), tensor.count
-    )
+    parts = in_chunks(lambda lo, hi: spread_sums(weights(tensor, lo, hi)), tensor.count, threads)
+    return spread_of(joined(parts, 4), tensor.count)
 
 
-def departure_sums(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
+def departure_sums(a: Floats, b: Floats) -> Sums:
     """Sums of a·a, b·b, a·b, the squared and the largest difference of each group: float64[groups, 5]."""
-    tables = []
-    for p, q in zip(_groups(a), _groups(b), strict=True):
-        table = np.empty((len(p), 5), np.float64)
-        _depart(p, q, table)
-        tables.append(table)
-    return np.concatenate(tables) if tables else np.empty((0, 5), np.float64)
+    return _by_group(_depart, 5, a, b)
 
 
-def departure_of(parts: list[npt.NDArray[np.float64]], count: int) -> Departure:
-    """The figures of two tensors of ``count`` weights from the groups of their chunks, in order."""
+def departure_of(table: Sums, count: int) -> Departure:
+    """The figures of two tensors of ``count`` weights from their groups, in order."""
     if not count:
         return Departure(0, 0.0, 0.0, 1.0, 0.0, 0.0, 0)
-    table = np.concatenate(parts)
-    aa, bb, ab, dd = (
-        (math.fsum(column) for column in table[:, :4].T) if np.isfinite(table).all() else itertools.repeat(math.nan, 4)
-    )
+    aa, bb, ab, dd = (float(column.sum()) for column in table[:, :4].T) if _finite(table) else [math.nan] * 4
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(table[:, 3] > 0, np.sqrt(table[:, 3] / table[:, 0]), 0.0)
     worst = int(np.argmax(np.where(np.isnan(ratios), np.inf, ratios)))
@@ -208,6 +197,26 @@ def departure_of(parts: list[npt.NDArray[np.float64]], count: int) -> Departure:
 
 def departure(a: Tensor, b: Tensor, threads: int | None = None) -> Departure:
     """How far the weights of ``b`` lie from those of ``a``, a tensor of the same shape."""
-    return departure_of(
-        in_chunks(lambda lo, hi: departure_sums(weights(a, lo, hi), weights(b, lo, hi)), a.count, threads), a.count
-    )
+    parts = in_chunks(lambda lo, hi: departure_sums(weights(a, lo, hi), weights(b, lo, hi)), a.count, threads)
+    return departure_of(joined(parts, 5), a.count)
+
+
+def joined(parts: list[Sums], columns: int) -> Sums:
+    """The groups of all chunks as one table."""
+    return np.concatenate(parts) if parts else np.empty((0, columns), np.float64)
+
+
+def _by_group(measure: Callable[..., None], columns: int, *chunks: Floats) -> Sums:
+    """``measure(*groups, table)`` for the groups of 256 weights, and for the rest of fewer as one more."""
+    count = len(chunks[0])
+    whole = count // GROUP * GROUP
+    table = np.empty((-(-count // GROUP), columns), np.float64)
+    if whole:
+        measure(*(c[:whole].reshape(-1, GROUP) for c in chunks), table[: whole // GROUP])
+    if whole < count:
+        measure(*(c[whole:].reshape(1, -1) for c in chunks), table[whole // GROUP :])
+    return table
+
+
+def _finite(table: Sums) -> bool:
+    return bool(np.isfinite(table).all())

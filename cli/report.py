@@ -1,0 +1,52 @@
+"""``kquants report``: a page about a file."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  kquants report model-q4_k_m.gguf -o report.html
+  kquants report model-q4_k_m.gguf --source model-f16.gguf -o report.html
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--source", type=click.Path(path_type=Path), help="What FILE was quantized from: shows each tensor's error."
+)
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The page to write.")
+def command(file: Path, source: Path | None, output: Path) -> None:
+    """Write one self-contained HTML page about FILE: layers, weights, errors, metadata, vocabulary."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    import gguf_py
+    from gguf_py import Tensor
+    from gguf_py.atomic import replacing, write_all
+
+    from .report_page import describe, render
+    from .show import console, size
+
+    start = time.perf_counter()
+    with ExitStack() as open_files:
+        opened = open_files.enter_context(gguf_py.open(file))
+        origin = open_files.enter_context(gguf_py.open(source)) if source else None
+        columns = (TextColumn("reading weights"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        shown = console(stderr=True)
+        bar = open_files.enter_context(Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal))
+        task = bar.add_task("", total=sum(t.nbytes for t in opened.tensors.values()))
+
+        def read(tensor: Tensor) -> None:
+            bar.advance(task, tensor.nbytes)
+
+        page = render(describe(opened, origin, read)).encode()
+        read_bytes = opened.size + (origin.size if origin else 0)
+    with replacing(output, len(page)) as handle:
+        write_all(handle, page, 0)
+    seconds = time.perf_counter() - start
+    click.echo(f"{output}: {size(len(page))}, from {size(read_bytes)} in {seconds:.1f} s", err=True)

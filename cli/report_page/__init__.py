@@ -1,0 +1,200 @@
+"""One self-contained page about a file: what is in it, how its weights are spread, and what quantizing cost."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from gguf_py import GGUFFile, KQuantsError, Tensor
+from kquants.figures import (
+    GROUP,
+    Floats,
+    Sums,
+    decodes,
+    departure_of,
+    departure_sums,
+    in_chunks,
+    joined,
+    spread_of,
+    spread_sums,
+    weights,
+)
+
+from .. import summary
+from ..show import shape, size, value
+
+BINS = 65  # odd: zero lies in the middle of one
+REACH = 4
+"""How far a histogram goes to either side, in root mean squares; what lies beyond is counted in the last bins."""
+SAMPLE = 4096
+"""Weights of each chunk that a histogram counts: one in sixty-four."""
+LONG = 2000
+"""Characters of a metadata value that are shown."""
+
+
+def describe(
+    file: GGUFFile, source: GGUFFile | None = None, progress: Callable[[Tensor], None] = lambda _: None
+) -> dict[str, Any]:
+    """All that the page shows, as JSON can hold it; ``source`` is the file that ``file`` was quantized from.
+
+    ``progress`` is told each tensor when its weights have been read. Raises KQuantsError when the two files have no
+    tensor in common.
+    """
+    if source is not None and not set(file.tensors) & set(source.tensors):
+        raise KQuantsError(f"{source.path} has none of the tensors of {file.path}")
+    rows = []
+    for tensor in file.tensors.values():
+        rows.append(_tensor(tensor, source.tensors.get(tensor.name) if source is not None else None))
+        progress(tensor)
+    tokens = file.metadata.get("tokenizer.ggml.tokens")
+    kinds = file.metadata.get("tokenizer.ggml.token_type")
+    return {
+        "file": str(file.path),
+        "name": _name(file),
+        "facts": _facts(file),
+        "tensors": rows,
+        "metadata": [{"key": k, "type": f.type_name, "value": value(f.value, LONG)} for k, f in file.fields.items()],
+        "tokens": list(tokens) if tokens is not None and not isinstance(tokens, np.ndarray) else None,
+        "token_types": [] if kinds is None else np.asarray(kinds).tolist(),
+        "templates": _templates(file),
+        "footer": f"Made by kquants from {file.path}" + (f", compared with {source.path}." if source else "."),
+    }
+
+
+def render(document: dict[str, Any]) -> str:
+    """The page."""
+    parts = {
+        name: resources.files(__package__).joinpath(f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")
+    }
+    text = json.dumps(_jsonable(document), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # Inside a script element only "</" and "<!--" could end or change what follows; JSON may spell "<" otherwise.
+    filled = {"title": "kquants report", "css": parts["css"], "data": text.replace("<", "\\u003c"), "js": parts["js"]}
+    # In one pass: what is filled in is never searched for a place to fill.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], parts["html"])
+
+
+_FACTS = (
+    "architecture",
+    "file type",
+    "weights",
+    "bits a weight",
+    "size",
+    "layers",
+    "width",
+    "context",
+    "vocabulary",
+    "tokenizer",
+    "experts",
+    "license",
+    "author",
+    "based on",
+)
+
+
+def _facts(file: GGUFFile) -> list[tuple[str, str]]:
+    """What the model is, at a glance: label and value, those that the file tells."""
+    told = summary.facts(file.fields, file.tensors.values())
+    if told.get("weights"):
+        told["bits a weight"] = f"{told['bpw']:.3f}"
+    else:
+        told.pop("weights", None)
+    told |= {"size": size(file.size), "file type": told.get("file_type"), "based on": told.get("based_on")}
+    return [(label, _text(told[label])) for label in _FACTS if told.get(label) is not None]
+
+
+def _text(found: Any) -> str:
+    whole = isinstance(found, int) and not isinstance(found, bool)
+    return f"{found:,}" if whole else value(found, 60)
+
+
+def _name(file: GGUFFile) -> str:
+    name = file.metadata.get("general.name")
+    return name if isinstance(name, str) and name else str(file.path).rsplit("/", 1)[-1]
+
+
+def _templates(file: GGUFFile) -> list[tuple[str, str]]:
+    prefix = "tokenizer.chat_template"
+    found = [(k, v) for k, v in file.metadata.items() if k.startswith(prefix) and isinstance(v, str)]
+    return [(key[len(prefix) + 1 :] or "default", text) for key, text in found]
+
+
+def _tensor(tensor: Tensor, source: Tensor | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": tensor.name,
+        "type": tensor.type.name,
+        "shape": tensor.shape,
+        "weights": tensor.count,
+        "bytes": tensor.nbytes,
+        "bpw": tensor.type.bpw,
+    }
+    if not tensor.count or not decodes(tensor):
+        return {**row, "note": f"{tensor.type.name} weights are not decoded here"}
+    if source is not None and source.shape != tensor.shape:
+        row["note"] = f"the source's shape is {shape(source.shape)}"
+        source = None
+    if source is not None and not decodes(source):
+        row["note"] = f"the source's {source.type.name} weights are not decoded here"
+        source = None
+
+    def look(lo: int, hi: int) -> tuple[Sums, Sums | None]:
+        ours = weights(tensor, lo, hi)
+        return spread_sums(ours), None if source is None else departure_sums(weights(source, lo, hi), ours)
+
+    parts = in_chunks(look, tensor.count)
+    groups = joined([spread for spread, _ in parts], 4)
+    spread = spread_of(groups, tensor.count)
+    largest = max(abs(spread.least), abs(spread.most))
+    reach = REACH * spread.rms or 1.0
+    row |= {
+        "mean": spread.mean,
+        "rms": spread.rms,
+        "least": spread.least,
+        "most": spread.most,
+        "crest": largest / spread.rms if spread.rms else None,
+        "scales": _scales(groups, tensor.count),
+        "reach": reach,
+        "histogram": _histogram(tensor, reach) if np.isfinite(reach) else None,
+    }
+    if source is not None:
+        told = departure_of(joined([d for _, d in parts if d is not None], 5), tensor.count)
+        row |= {name: getattr(told, name) for name in ("relative", "cosine", "largest", "worst", "worst_at")}
+    return row
+
+
+def _scales(groups: Sums, count: int) -> list[float]:
+    """Least, median and greatest root mean square of the groups of 256 weights."""
+    sizes = np.full(len(groups), GROUP)
+    sizes[-1] = count - GROUP * (len(groups) - 1)
+    rms = np.sqrt(groups[:, 1] / sizes)
+    return [float(rms.min()), float(np.median(rms)), float(rms.max())]
+
+
+def _histogram(tensor: Tensor, reach: float) -> list[int]:
+    """Weights a bin, of a sample: the first 4096 of each chunk."""
+
+    def look(lo: int, hi: int) -> Any:
+        x: Floats = weights(tensor, lo, min(hi, lo + SAMPLE))
+        bins = np.clip((x * (BINS / 2 / reach) + BINS / 2).astype(np.int64), 0, BINS - 1)
+        return np.bincount(bins, minlength=BINS)
+
+    counts = in_chunks(look, tensor.count)
+    total: list[int] = sum(counts).tolist()
+    return total
+
+
+def _jsonable(found: Any) -> Any:
+    """Numbers that are not finite as null, floats to six digits: more than a page shows."""
+    if isinstance(found, dict):
+        return {key: _jsonable(item) for key, item in found.items()}
+    if isinstance(found, str):
+        return found.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(found, Sequence):
+        return [_jsonable(item) for item in found]
+    if isinstance(found, float):
+        return float(f"{found:.8g}") if np.isfinite(found) else None
+    return found
