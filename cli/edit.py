@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from gguf_py import Field, GGUFFile
+    from gguf_py import Field, GGUFFile, Layout
 
 EPILOG = """\b
 Examples:
@@ -56,7 +57,7 @@ def command(
     A key that exists keeps its type; a new one needs TYPE unless it is a string. An array is written as JSON.
     """
     import gguf_py
-    from gguf_py import KQuantsError
+    from gguf_py import KQuantsError, copying
     from gguf_py import edit as editing
 
     with gguf_py.open(file) as model:
@@ -70,39 +71,36 @@ def command(
             templates = None if chat_template is None else editing.chat_templates(_template(chat_template))
             names = dict(_pair(text) for text in rename)
             after = editing.edit(fields, remove=remove, rename=names, replace=replaced, templates=templates)
+            layout = copying.plan_rewrite(model, after)
         except KQuantsError as fault:
             raise KQuantsError(f"{file}: {fault}") from None
-        _show(list(fields.values()), after)
-        _write(model, after, output, dry_run)
+        ending = _write(model, after, layout, output, dry_run)
+        _show(fields, {f.key: f for f in after})
+        click.echo(ending)
 
 
-def _write(model: GGUFFile, fields: list[Field], output: Path | None, dry_run: bool) -> None:
+def _write(model: GGUFFile, fields: list[Field], layout: Layout, output: Path | None, dry_run: bool) -> str:
+    """Write the file in the way that suits, unless it is a rehearsal; say which way that is."""
     from gguf_py import copying
 
-    from .show import size
+    from .show import counted, size
 
-    layout = copying.plan_rewrite(model, fields)
-    path = Path(model.path)
     would = "would be " if dry_run else ""
-    if output is not None:
-        if not dry_run:
-            copying.rewrite(model, output, fields)
-        click.echo(f"{would}written to {output} ({size(layout.size)})")
-    elif (span := copying.in_place_span(model, layout)) is not None:
+    span = copying.in_place_span(model, layout) if output is None else None
+    if span is not None:
         if not dry_run:
             copying.change_in_place(model, layout)
-        click.echo(f"{would}changed in place ({span[1] - span[0]} bytes)" if span[1] else "nothing to change")
-    else:
-        if not dry_run:
-            copying.rewrite(model, path, fields)
-        click.echo(f"{would}written anew ({size(layout.size)})")
+        return f"{would}changed in place ({counted(span[1] - span[0], 'byte')})" if span[1] else "nothing to change"
+    if not dry_run:
+        copying.rewrite(model, model.path if output is None else output, fields)
+    return f"{would}written {'anew' if output is None else f'to {output}'} ({size(layout.size)})"
 
 
-def _show(before: list[Field], after: list[Field]) -> None:
+def _show(old: Mapping[str, Field], new: Mapping[str, Field]) -> None:
     """Say what is different, key by key."""
     from .show import console, value, visible
 
-    out, old, new = console(), {f.key: f for f in before}, {f.key: f for f in after}
+    out = console()
     for key in dict.fromkeys((*old, *new)):
         if key not in new:
             out.print(f"- {visible(key)} = {value(old[key].value)}", style="red", soft_wrap=True)

@@ -17,23 +17,35 @@ _PIECE = 1 << 20
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator[int]:
+def replacing(
+    path: str | os.PathLike[str],
+    size: int | None = None,
+    *,
+    word: str | None = None,
+    keep: type[BaseException] | tuple[type[BaseException], ...] = (),
+) -> Iterator[int]:
     """Give a file descriptor, for reading and writing, whose file gets the name ``path`` when the block ends well.
 
     Until then the bytes lie beside it, under a name that ends in ``.partial-`` and a random word; when the block
     raises, that file is removed and whatever ``path`` was before stays. A file that is replaced hands on its
     permissions. With ``size`` the room is reserved first, so that a disk that cannot hold the file is told at once.
+    With a ``word`` of the caller's in place of the random one, what an earlier run left under it is opened as it is,
+    for the caller to go on with; ``keep`` names the exceptions after which the file stays there.
+
     Raises KQuantsError when the folder is missing or not writable, when ``path`` is something other than a file, and
     when the disk is full.
     """
     # A link keeps pointing where it pointed, at the new contents.
     final = Path(os.path.realpath(path))
     _check_target(final, path)
-    partial = final.with_name(f"{final.name[:200]}.partial-{os.urandom(4).hex()}")
+    partial = final.with_name(f"{final.name[:200]}.partial-{word or os.urandom(4).hex()}")
     try:
-        handle = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        handle = _open_partial(partial, word is None)
+    except BlockingIOError:
+        raise KQuantsError(f"cannot write {os.fspath(path)}: another run is writing it") from None
     except OSError as fault:
         raise KQuantsError(f"cannot write {os.fspath(path)}: {(fault.strerror or str(fault)).lower()}") from None
+    kept = False
     try:
         try:
             if final.exists() and hasattr(os, "fchmod"):
@@ -51,8 +63,42 @@ def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator
             raise
         needed = f" ({size:,} bytes are needed)" if size is not None else ""
         raise KQuantsError(f"cannot write {os.fspath(path)}: the disk is full{needed}") from None
+    except keep:
+        kept = True
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        if not kept:
+            partial.unlink(missing_ok=True)
+
+
+def _open_partial(partial: Path, new: bool) -> int:
+    """Open the file beside the final one, locked where that is possible; raises BlockingIOError when another has it."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | (os.O_EXCL if new else 0)
+    while True:
+        handle = os.open(partial, flags, 0o666)
+        try:
+            _lock(handle)
+            if os.path.samestat(os.fstat(handle), partial.stat()):
+                return handle
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)  # whoever had it has finished and given it its name: make another
+
+
+def _lock(handle: int) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return  # a file system without locks
 
 
 def write_all(handle: int, data: bytes | memoryview, offset: int) -> None:

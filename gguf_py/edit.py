@@ -18,11 +18,10 @@ from .values import Field
 ARCHITECTURE = "general.architecture"
 CHAT_TEMPLATE = "tokenizer.chat_template"
 TOKENS = "tokenizer.ggml.tokens"
-_ROLES = "bos eos eot eom unknown seperator padding mask fim_pre fim_suf fim_mid fim_pad fim_rep fim_sep prefix suffix middle"
+_ROLES = "bos eos eot eom unknown seperator padding mask prefix suffix middle".split()
+_ROLES += [f"fim_{part}" for part in ("pre", "suf", "mid", "pad", "rep", "sep")]
 _ALIASES = {"unk": "unknown", "pad": "padding", "sep": "seperator", "separator": "seperator"}
-SPECIAL_TOKENS = {
-    name: f"tokenizer.ggml.{role}_token_id" for name, role in ({r: r for r in _ROLES.split()} | _ALIASES).items()
-}
+SPECIAL_TOKENS = {name: f"tokenizer.ggml.{role}_token_id" for name, role in ({r: r for r in _ROLES} | _ALIASES).items()}
 """Metadata key of each special token; the key of the separator is misspelled everywhere and stays so."""
 
 

@@ -107,7 +107,8 @@ class Field:
     def first(self, count: int) -> list[Any]:
         """The first items of an array, with nothing behind them decoded."""
         if self.raw is None:
-            return list(self.value[:count])
+            few = self.value[:count]
+            return few.tolist() if hasattr(few, "tolist") else list(few)
         assert self.item is not None
         count, body = min(count, self.count or 0), self.raw[12:]
         if self.item in DTYPES:
