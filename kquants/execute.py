@@ -23,6 +23,7 @@ import numpy as np
 from gguf_py.atomic import replacing, write_all
 from gguf_py.errors import KQuantsError
 
+from . import journal
 from .plan import Item, Plan
 from .source import Bytes, Floats, Source
 
@@ -55,17 +56,27 @@ class Summary:
     """Weights that an interrupted run had done before."""
 
 
-def execute(plan: Plan, *, threads: int | None = None, progress: Progress | None = None) -> Summary:
+def execute(
+    plan: Plan, *, threads: int | None = None, progress: Progress | None = None, resume: bool = False
+) -> Summary:
     """Write the files of a plan; none of them has its name before all are whole.
 
-    ``threads`` defaults to the cores this process may use. Raises KQuantsError when a tensor holds NaN or infinity,
-    naming the first, when an input has become shorter, and when an output cannot be written.
+    ``threads`` defaults to the cores this process may use. With ``resume`` an interrupted run (killed, or stopped by
+    Ctrl-C when it was itself asked to resume) goes on where it stopped, if its inputs are what they were.
+
+    Raises KQuantsError when a tensor holds NaN or infinity, naming the first, when an input has become shorter, and
+    when an output cannot be written.
     """
-    start = time.perf_counter()
     if progress is not None:
         compile_kernels(plan, progress)
+    start = time.perf_counter()
+    word = journal.digest(plan)
+    keep = KeyboardInterrupt if resume else ()
     with ExitStack() as files:
-        handles = [files.enter_context(replacing(out.path, out.layout.size)) for out in plan.outputs]
+        handles = [
+            files.enter_context(replacing(out.path, out.layout.size, word=word and word[:8], keep=keep))
+            for out in plan.outputs
+        ]
         offsets = {
             id(item): (handle, offset)
             for handle, out in zip(handles, plan.outputs, strict=True)
@@ -76,13 +87,15 @@ def execute(plan: Plan, *, threads: int | None = None, progress: Progress | None
             handle, offset = offsets[id(item)]
             write_all(handle, data.data, offset + lo // item.info.type.block * item.info.type.nbytes)
 
-        read = derive(plan, write, threads=threads, progress=progress)
-        # The header comes last: what an interrupted run leaves is no GGUF file.
+        work = _Work(_jobs(plan), write)
+        skipped = work.skip(journal.finished(handles, word) if resume and word is not None else 0)
+        with journal.keeping(handles, word, work.finished):
+            _run(work, threads, progress)
+        # The headers come last: what an interrupted run leaves is no GGUF file.
         for handle, out in zip(handles, plan.outputs, strict=True):
             write_all(handle, out.layout.header, 0)
-    weights = sum(source.count * source.columns for source in read)
-    nbytes = sum(source.count * source.row_bytes for source in read)
-    return Summary(time.perf_counter() - start, weights, nbytes, plan.size)
+    nbytes = sum(job.source.count * job.source.row_bytes for job in work.jobs)
+    return Summary(time.perf_counter() - start, work.total, nbytes, plan.size, skipped)
 
 
 def derive(
@@ -97,10 +110,8 @@ def derive(
     ``take(item, lo, data)`` gets the bytes of a piece whose first weight is ``lo``; it is called from several threads,
     may see the pieces in any order, and must not keep ``data``. Raises as ``execute`` does, and what ``take`` raises.
     """
-    if threads is not None and threads < 1:
-        raise KQuantsError(f"{threads} threads were asked for, expected at least 1")
     work = _Work(_jobs(plan), take)
-    _run(work, threads or cores(), progress)
+    _run(work, threads, progress)
     return [job.source for job in work.jobs]
 
 
@@ -171,9 +182,36 @@ class _Work:
         self.ends = list(itertools.accumulate(pieces))
         self.turn = itertools.count()
 
+        self._next = 0
+        self._ahead: set[int] = set()
+
     @property
     def pieces(self) -> int:
         return self.ends[-1] if self.ends else 0
+
+    def skip(self, pieces: int) -> int:
+        """Leave out the first pieces, which are done already; returns how many weights they have."""
+        self._next = min(pieces, self.pieces)
+        self.turn = itertools.count(self._next)
+        if 0 < self._next < self.pieces:
+            job, lo, _ = self.piece(self._next)
+            self.done = lo + sum(j.weights for j in self.jobs[: self.jobs.index(job)])
+        elif self._next:
+            self.done = self.total
+        return self.done
+
+    def finish(self, index: int, weights: int) -> None:
+        """A piece is done."""
+        with self.lock:
+            self.done += weights
+            self._ahead.add(index)
+            while self._next in self._ahead:
+                self._ahead.remove(self._next)
+                self._next += 1
+
+    def finished(self) -> int:
+        """How many pieces from the first on are done without a gap."""
+        return self._next
 
     @property
     def total(self) -> int:
@@ -187,8 +225,10 @@ class _Work:
         return job, lo, min(job.weights, lo + job.step)
 
 
-def _run(work: _Work, threads: int, progress: Progress | None) -> None:
-    workers = max(1, min(threads, work.pieces))
+def _run(work: _Work, threads: int | None, progress: Progress | None) -> None:
+    if threads is not None and threads < 1:
+        raise KQuantsError(f"{threads} threads were asked for, expected at least 1")
+    workers = max(1, min(threads or cores(), work.pieces))
     with ThreadPoolExecutor(workers, thread_name_prefix="kquants") as pool:
         running = {pool.submit(_take_turns, work) for _ in range(workers)}
         try:
@@ -214,8 +254,7 @@ def _take_turns(work: _Work) -> None:
             work.faults.append((index, fault))
             work.stop = True
             return
-        with work.lock:
-            work.done += hi - lo
+        work.finish(index, hi - lo)
 
 
 class _Buffers:

@@ -10,6 +10,7 @@ import difflib
 from dataclasses import dataclass
 
 from gguf_py.errors import KQuantsError
+from gguf_py.types import FILE_TYPES as NUMBERS
 from gguf_py.types import TensorType, tensor_type
 
 
@@ -27,47 +28,48 @@ class FileType:
 
 
 _TABLE = """
-    F32       0  F32     every weight as it was trained
-    F16       1  F16     half precision, what most models are converted to first
-    BF16      32 BF16    half the bytes of F32 with its range
-    Q8_0      7  Q8_0    as good as F16 for every purpose
-    Q6_K      18 Q6_K    hardly to be told from F16
-    Q5_K_M    17 Q5_K    small loss; the more sensitive half of the values in Q6_K
-    Q5_K_S    16 Q5_K    small loss
-    Q5_1      9  Q5_1    the older scheme with a minimum; Q5_K_M is better
-    Q5_0      8  Q5_0    the older scheme; Q5_K_S is better
-    Q4_K_M    15 Q4_K    the usual choice: a good model in a third of the room
-    Q4_K_S    14 Q4_K    a little smaller than Q4_K_M
-    Q4_1      3  Q4_1    the older scheme with a minimum; Q4_K_M is better
-    Q4_0      2  Q4_0    the older scheme; fast everywhere
-    IQ4_NL    25 IQ4_NL  4 bits on a curve, rows of any multiple of 32
-    IQ4_XS    30 IQ4_XS  4 bits on a curve, smaller than Q4_K_S and as good
-    NVFP4     39 NVFP4   4-bit floats, a scale for 16 weights
-    MXFP4_MOE 38 MXFP4   4-bit floats for experts, Q8_0 for everything else
-    Q3_K_L    13 Q3_K    3 bits, sensitive tensors in Q5_K
-    Q3_K_M    12 Q3_K    3 bits, sensitive tensors in Q4_K or Q5_K
-    IQ3_M     27 IQ3_S   3 bits from a codebook, sensitive tensors in Q4_K
-    IQ3_S     26 IQ3_S   3 bits from a codebook
-    Q3_K_S    11 Q3_K    3 bits everywhere
-    IQ3_XS    22 IQ3_S   3.3 bits from a codebook
-    IQ3_XXS   23 IQ3_XXS 3.06 bits from a codebook
-    Q2_K      10 Q2_K    2 bits, sensitive tensors in Q3_K or Q4_K; loses much
-    Q2_K_S    21 Q2_K    2 bits
-    IQ2_M     29 IQ2_S   2.7 bits from a codebook
-    IQ2_S     28 IQ2_XS  2.5 bits from a codebook
-    IQ2_XS    20 IQ2_XS  2.31 bits from a codebook
-    IQ2_XXS   19 IQ2_XXS 2.06 bits from a codebook
-    IQ1_M     31 IQ1_M   1.75 bits from a codebook
-    IQ1_S     24 IQ1_S   1.56 bits from a codebook
-    Q2_0      41 Q2_0    2 bits, for models trained to them
-    Q1_0      40 Q1_0    1 bit, for models trained to it
-    TQ2_0     37 TQ2_0   three values in 2 bits, for ternary models
-    TQ1_0     36 TQ1_0   three values in 1.6 bits, for ternary models
+    F32       F32     every weight as it was trained
+    F16       F16     half precision, what most models are converted to first
+    BF16      BF16    half the bytes of F32 with its range
+    Q8_0      Q8_0    as good as F16 for every purpose
+    Q6_K      Q6_K    hardly to be told from F16
+    Q5_K_M    Q5_K    small loss; the more sensitive half of the values in Q6_K
+    Q5_K_S    Q5_K    small loss
+    Q5_1      Q5_1    the older scheme with a minimum; Q5_K_M is better
+    Q5_0      Q5_0    the older scheme; Q5_K_S is better
+    Q4_K_M    Q4_K    the usual choice: a good model in a third of the room
+    Q4_K_S    Q4_K    a little smaller than Q4_K_M
+    Q4_1      Q4_1    the older scheme with a minimum; Q4_K_M is better
+    Q4_0      Q4_0    the older scheme; fast everywhere
+    IQ4_NL    IQ4_NL  4 bits on a curve, rows of any multiple of 32
+    IQ4_XS    IQ4_XS  4 bits on a curve, smaller than Q4_K_S and as good
+    NVFP4     NVFP4   4-bit floats, a scale for 16 weights
+    MXFP4_MOE MXFP4   4-bit floats for experts, Q8_0 for everything else
+    Q3_K_L    Q3_K    3 bits, sensitive tensors in Q5_K
+    Q3_K_M    Q3_K    3 bits, sensitive tensors in Q4_K or Q5_K
+    IQ3_M     IQ3_S   3 bits from a codebook, sensitive tensors in Q4_K
+    IQ3_S     IQ3_S   3 bits from a codebook
+    Q3_K_S    Q3_K    3 bits everywhere
+    IQ3_XS    IQ3_S   3.3 bits from a codebook
+    IQ3_XXS   IQ3_XXS 3.06 bits from a codebook
+    Q2_K      Q2_K    2 bits, sensitive tensors in Q3_K or Q4_K; loses much
+    Q2_K_S    Q2_K    2 bits
+    IQ2_M     IQ2_S   2.7 bits from a codebook
+    IQ2_S     IQ2_XS  2.5 bits from a codebook
+    IQ2_XS    IQ2_XS  2.31 bits from a codebook
+    IQ2_XXS   IQ2_XXS 2.06 bits from a codebook
+    IQ1_M     IQ1_M   1.75 bits from a codebook
+    IQ1_S     IQ1_S   1.56 bits from a codebook
+    Q2_0      Q2_0    2 bits, for models trained to them
+    Q1_0      Q1_0    1 bit, for models trained to it
+    TQ2_0     TQ2_0   three values in 2 bits, for ternary models
+    TQ1_0     TQ1_0   three values in 1.6 bits, for ternary models
 """
 
+
 FILE_TYPES: dict[str, FileType] = {
-    name: FileType(int(number), name, tensor_type(default), about)
-    for name, number, default, about in (line.split(maxsplit=3) for line in _TABLE.strip().splitlines())
+    name: FileType(NUMBERS[name], name, tensor_type(default), about)
+    for name, default, about in (line.split(maxsplit=2) for line in _TABLE.strip().splitlines())
 }
 """File types by name, in the order of quality, best first."""
 

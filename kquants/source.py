@@ -35,6 +35,11 @@ class InputFile:
         if hasattr(self, "_handle"):
             os.close(self._handle)
 
+    def identity(self) -> str:
+        """What tells the file from others and from itself after a change: place, size and time."""
+        found = os.fstat(self._handle)
+        return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
+
     def read_into(self, out: Bytes, offset: int) -> None:
         """Fill uint8[n] from ``offset``; raises KQuantsError when the file has become shorter."""
         done = 0

@@ -1,0 +1,111 @@
+"""How long work goes and what came of it: a bar on a terminal, a line now and then elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .show import console, counted, size
+
+if TYPE_CHECKING:
+    from kquants.execute import Progress, Summary
+    from kquants.plan import Plan
+
+_EVERY = 5.0
+"""Seconds between lines where there is no terminal."""
+
+
+@contextmanager
+def reporting(quiet: bool = False) -> Iterator[Progress]:
+    """Give ``execute`` somebody to tell; a request to terminate ends the run as Ctrl-C does, leaving nothing behind."""
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if quiet:
+            yield _Silent()
+        elif (out := console()).is_terminal:
+            with _bar(out) as bar:
+                yield _OnTerminal(bar)
+        else:
+            yield _Lines()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+class _Silent:
+    def note(self, text: str) -> None:
+        pass
+
+    def advance(self, weights: int, total: int, tensor: str) -> None:
+        pass
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._begun: float | None = None
+        self._said = 0.0
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+    def advance(self, weights: int, total: int, tensor: str) -> None:
+        now = time.monotonic()
+        if self._begun is None:
+            self._begun = self._said = now
+        if now - self._said < _EVERY or not weights:
+            return
+        self._said = now
+        rate = weights / (now - self._begun)
+        left = (total - weights) / rate
+        print(f"{weights / total:4.0%}  {tensor}  {rate / 1e6:,.0f} M weights/s, {left:.0f} s left", flush=True)
+
+
+def _bar(out: Any) -> Any:
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description:32.32}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=out,
+        transient=True,
+    )
+
+
+class _OnTerminal:
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._task: Any = None
+
+    def note(self, text: str) -> None:
+        self._bar.console.print(text)
+
+    def advance(self, weights: int, total: int, tensor: str) -> None:
+        if self._task is None:
+            self._task = self._bar.add_task("", total=total, rate="")
+        task = self._bar.tasks[0]
+        rate = f"{task.speed / 1e6:,.0f} M weights/s" if task.speed else ""
+        self._bar.update(self._task, completed=weights, description=tensor, rate=rate)
+
+
+def closing(plan: Plan, summary: Summary) -> list[str]:
+    """What came of a run, a line for each file and one for the work."""
+    lines = [
+        f"{out.path}: {size(out.layout.size)}, {out.bpw:.2f} bits a weight, {counted(len(out.items), 'tensor')}"
+        for out in plan.outputs
+    ]
+    rate = summary.weights / max(summary.seconds, 1e-9)
+    again = f", {summary.skipped:,} of them done before" if summary.skipped else ""
+    lines.append(
+        f"{summary.weights:,} weights{again}, {size(summary.read)} read, {size(summary.written)} written in "
+        f"{summary.seconds:.1f} s ({rate / 1e6:,.0f} M weights/s)"
+    )
+    return lines

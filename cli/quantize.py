@@ -1,0 +1,282 @@
+"""``kquants quantize``: a GGUF file becomes a smaller one, with the bytes and the option names of llama-quantize."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gguf_py.errors import KQuantsError
+
+if TYPE_CHECKING:
+    from gguf_py.shards import ShardSet
+    from gguf_py.types import TensorType
+    from gguf_py.values import Field
+    from kquants.plan import Output, Plan
+    from kquants.quantizer import Options
+
+EPILOG = """\b
+Examples:
+  kquants quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M
+  kquants quantize model-f16.gguf model-iq3_xxs.gguf IQ3_XXS --imatrix imatrix.gguf
+  kquants quantize model-f16.gguf model-{type}.gguf Q4_K_M,Q5_K_M,Q6_K   three files, read once
+  kquants quantize model-f16.gguf model.gguf --max-size 4.5GiB           the best type that fits
+  kquants quantize --dry-run --explain model-f16.gguf Q4_K_M             what would get which type, and why
+  kquants quantize --list                                                all file types
+"""
+
+
+@click.command("quantize", epilog=EPILOG)
+@click.argument("model", required=False, metavar="IN.gguf", type=click.Path(path_type=Path))
+@click.argument("rest", nargs=-1, metavar="[OUT.gguf] TYPE [THREADS]")
+@click.option("--imatrix", metavar="FILE", help="Importance matrix, GGUF or the older binary form.")
+@click.option("--include-weights", multiple=True, metavar="NAME", help="Use it only for tensors with NAME in theirs.")
+@click.option("--exclude-weights", multiple=True, metavar="NAME", help="Do not use it for tensors with NAME in theirs.")
+@click.option("--pure", is_flag=True, help="Give every tensor the same type.")
+@click.option("--leave-output-tensor", is_flag=True, help="Leave output.weight as it is.")
+@click.option("--output-tensor-type", metavar="TENSOR_TYPE", help="Type of output.weight.")
+@click.option("--token-embedding-type", metavar="TENSOR_TYPE", help="Type of the token embedding.")
+@click.option("--tensor-type", multiple=True, metavar="REGEX=TENSOR_TYPE", help="Type of tensors whose name fits.")
+@click.option("--tensor-type-file", multiple=True, metavar="FILE", help="A file of these, apart by white space.")
+@click.option("--prune-layers", metavar="N,N,...", help="Leave these layers out and renumber the others.")
+@click.option("--override-kv", multiple=True, metavar="KEY=TYPE:VALUE", help="Set metadata; int, float, bool or str.")
+@click.option("--allow-requantize", is_flag=True, help="Quantize what is quantized already, losing more.")
+@click.option("--keep-split", is_flag=True, help="Write shards as the input has them.")
+@click.option("--max-size", metavar="SIZE", help="Choose the best type of at most this size, such as 4.5GiB or 700MB.")
+@click.option("--bpw", type=float, metavar="BITS", help="Choose the best type of at most so many bits a weight.")
+@click.option("--dry-run", is_flag=True, help="Say what would be written, tensor by tensor, and write nothing.")
+@click.option("--explain", is_flag=True, help="Say which rule chose each tensor's type.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads to use; all cores by default.")
+@click.option("--max-buffer-size", type=click.IntRange(1), hidden=True, help="Accepted; memory is bounded anyway.")
+@click.option("--list", "list_types", is_flag=True, help="List the file types, best first.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+def command(model: Path | None, rest: tuple[str, ...], list_types: bool, **given: Any) -> None:
+    """Quantize IN.gguf to the file type TYPE: the same bytes as llama-quantize, several times faster.
+
+    IN.gguf may be any shard of a set, and of an architecture that llama.cpp does not know. Without OUT.gguf the file
+    is ggml-model-TYPE.gguf beside the input.
+    """
+    if list_types:
+        _list_types()
+        return
+    if model is None:
+        raise click.UsageError("Missing argument 'IN.gguf'.")
+    if given["include_weights"] and given["exclude_weights"]:
+        raise click.UsageError("--include-weights and --exclude-weights cannot be used together.")
+    choosing = given["max_size"] is not None or given["bpw"] is not None
+    target, types, threads = _arguments(model, rest, choosing)
+    import gguf_py
+
+    with gguf_py.open_shards(model) as opened:
+        options = _options(given)
+        if choosing:
+            plan = _choose(opened, target, options, given)
+        else:
+            from kquants.quantizer import quantize_models
+
+            plan = quantize_models(opened, [(_filled(target, name, given), name) for name in types], options)
+        _refuse_input(opened, plan)
+        _show(plan, given)
+        if not given["dry_run"]:
+            _run(plan, given["threads"] or threads, given)
+
+
+def _list_types() -> None:
+    from kquants.filetypes import ALIASES, FILE_TYPES
+
+    names = {full: f"{full}, {alias}" for alias, full in ALIASES.items()}
+    for kind in FILE_TYPES.values():
+        click.echo(f"{kind.id:3}  {names.get(kind.name, kind.name):16} {kind.default.bpw:6.4g} bits  {kind.about}")
+    click.echo("     COPY                         every tensor as it is")
+
+
+def _arguments(model: Path, rest: Sequence[str], choosing: bool) -> tuple[str, list[str], int | None]:
+    """The output (or pattern), the file types by name, and the threads if they are given behind."""
+    words = list(rest)
+    default = str(model.parent / "ggml-model-{type}.gguf")
+    if choosing:
+        if len(words) > 1:
+            raise click.UsageError("--max-size and --bpw choose the type: give IN.gguf and OUT.gguf alone.")
+        return (words[0] if words else default), [], None
+    if not words:
+        raise click.UsageError("Missing argument 'TYPE'.")
+    if len(words) == 1 or _is_type(words[0]):
+        words.insert(0, default)
+    if len(words) > 3 or (len(words) == 3 and not words[2].isdecimal()):
+        raise click.UsageError(
+            f"IN.gguf [OUT.gguf] TYPE [THREADS] is expected, found {' '.join(rest)!r} behind IN.gguf."
+        )
+    types = [_type_name(word) for word in words[1].split(",")]
+    if len(types) > 1 and "{type}" not in words[0]:
+        raise click.UsageError("Several types need {type} in the name of the output.")
+    return words[0], types, int(words[2]) if len(words) == 3 and int(words[2]) else None
+
+
+def _is_type(word: str) -> bool:
+    try:
+        return bool([_type_name(part) for part in word.split(",")])
+    except KQuantsError:
+        return False
+
+
+def _type_name(word: str) -> str:
+    from kquants.filetypes import COPY, file_type
+
+    return COPY if word.upper() == COPY else file_type(word).name
+
+
+def _filled(target: str, name: str, given: dict[str, Any]) -> str:
+    path = target.replace("{type}", name).replace("{ftype}", name)
+    return path.removesuffix(".gguf") if given["keep_split"] else path
+
+
+def _options(given: dict[str, Any]) -> Options:
+    from kquants import imatrix
+    from kquants.quantizer import Options
+    from kquants.rules import Wishes
+
+    loaded = None
+    if given["imatrix"] is not None:
+        loaded = imatrix.load(given["imatrix"]).only(given["include_weights"], given["exclude_weights"])
+        if not loaded.entries:
+            loaded = None
+    texts = [*given["tensor_type"], *(word for name in given["tensor_type_file"] for word in _words(name))]
+    wishes = Wishes(
+        pure=given["pure"],
+        leave_output=given["leave_output_tensor"],
+        output_type=_tensor_type(given["output_tensor_type"]),
+        embedding_type=_tensor_type(given["token_embedding_type"]),
+        tensor_types=tuple(_pattern(text) for text in texts),
+    )
+    return Options(
+        wishes,
+        loaded,
+        overrides=tuple(_override(text) for text in given["override_kv"]),
+        prune_layers=_layers(given["prune_layers"]),
+        allow_requantize=given["allow_requantize"],
+        keep_split=given["keep_split"],
+        imatrix_later=given["dry_run"],
+    )
+
+
+def _words(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").split()
+    except OSError as fault:
+        raise KQuantsError(f"cannot open {path}: {(fault.strerror or str(fault)).lower()}") from None
+    except UnicodeDecodeError:
+        raise KQuantsError(f"{path} is no text in UTF-8") from None
+
+
+def _tensor_type(name: str | None) -> TensorType | None:
+    from gguf_py import tensor_type
+
+    return None if name is None else tensor_type(name)
+
+
+def _pattern(text: str) -> tuple[re.Pattern[str], TensorType]:
+    """``attn_v=q6_k``: a regular expression, in lower case as llama-quantize takes it, and a tensor type."""
+    from gguf_py import tensor_type
+
+    pattern, found, kind = text.partition("=")
+    if not (pattern and found and kind):
+        raise KQuantsError(f"--tensor-type {text!r}: a pattern, = and a tensor type are expected")
+    try:
+        return re.compile(pattern.lower()), tensor_type(kind)
+    except re.error as fault:
+        raise KQuantsError(f"--tensor-type {text!r}: {pattern!r} is no regular expression: {fault}") from None
+
+
+def _layers(text: str | None) -> tuple[int, ...]:
+    words = [] if text is None else text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise KQuantsError(f"--prune-layers {text!r}: numbers apart by commas are expected")
+    return tuple(sorted({int(word) for word in words}))
+
+
+def _override(text: str) -> Field:
+    """``KEY=int:7``; integers become UINT32 and lose their sign, as in llama-quantize."""
+    from gguf_py import Field, ValueType
+
+    key, _, typed = text.partition("=")
+    kind, colon, value = typed.partition(":")
+    try:
+        if key and colon and kind == "int":
+            return Field.of(key, abs(int(value)), ValueType.UINT32)
+        if key and colon and kind == "float":
+            return Field.of(key, float(value), ValueType.FLOAT32)
+        if key and colon and kind == "bool" and value in ("true", "false"):
+            return Field.of(key, value == "true", ValueType.BOOL)
+        if key and colon and kind == "str" and len(value.encode()) < 128:
+            return Field.of(key, value, ValueType.STRING)
+    except KQuantsError:
+        raise
+    except ValueError:
+        pass
+    raise KQuantsError(
+        f"--override-kv {text!r}: KEY=int:7, KEY=float:0.5, KEY=bool:true or KEY=str:TEXT (127 bytes) is expected"
+    )
+
+
+def _choose(opened: ShardSet, target: str, options: Options, given: dict[str, Any]) -> Plan:
+    from kquants.choosing import best_that_fits, parse_size
+
+    most = None if given["max_size"] is None else parse_size(given["max_size"])
+    choice = best_that_fits(opened, lambda name: _filled(target, name, given), options, most, given["bpw"])
+    if not given["quiet"]:
+        click.echo(choice.reason)
+    return choice.plan
+
+
+def _refuse_input(opened: ShardSet, plan: Plan) -> None:
+    for out in plan.outputs:
+        if any(out.path.exists() and out.path.samefile(file.path) for file in opened.files):
+            raise KQuantsError(f"{out.path} is the input: quantize to another name")
+
+
+def _show(plan: Plan, given: dict[str, Any]) -> None:
+    if given["quiet"]:
+        return
+    for out in plan.outputs if given["dry_run"] or given["explain"] else ():
+        _show_tensors(out, given["explain"])
+    for note in plan.notes:
+        click.echo(f"note: {note}")
+    if given["dry_run"]:
+        import shutil
+
+        from .show import size
+
+        for out in plan.outputs:
+            click.echo(
+                f"{out.path} would have {size(out.layout.size)} ({out.layout.size:,} bytes), "
+                f"{out.bpw:.2f} bits a weight, {size(shutil.disk_usage(out.path.parent).free)} are free"
+            )
+
+
+def _show_tensors(out: Output, explain: bool) -> None:
+    from .show import console, shape, size, table
+
+    columns = ["tensor", "shape", "from", "to", "size", "becomes"]
+    shown = table(*columns, *(["because"] if explain else []), right=("size", "becomes"))
+    for item in out.items:
+        old = item.source.count * item.source.row_bytes
+        cells = [item.info.name, shape(item.info.shape), item.source.type.name, item.info.type.name]
+        cells += [size(old), size(item.info.nbytes)]
+        shown.add_row(*cells, *([item.rule] if explain else []))
+    console().print(shown)
+
+
+def _run(plan: Plan, threads: int | None, given: dict[str, Any]) -> None:
+    from kquants.execute import execute
+
+    from .progress import closing, reporting
+
+    with reporting(given["quiet"]) as progress:
+        summary = execute(plan, threads=threads, progress=progress, resume=given["resume"])
+    if not given["quiet"]:
+        for line in closing(plan, summary):
+            click.echo(line)

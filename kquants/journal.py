@@ -1,0 +1,90 @@
+"""How far a run is, kept in the file it writes, so that it can go on after it was interrupted.
+
+While a file is not whole its header is missing, and a record stands in its place: a mark, the plan's digest, and how
+many pieces from the first on are on disk for certain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
+
+from gguf_py.atomic import write_all
+
+from .plan import Plan
+
+_RECORD = struct.Struct("<8s32sQ")
+_MARK = b"KQUANTS\n"
+_EVERY = 2.0
+"""Seconds between records."""
+
+
+def digest(plan: Plan) -> str | None:
+    """What tells a plan from any other: what it writes, and what it reads, by time and size; None when that is unknown.
+
+    The importance matrices count with their values.
+    """
+    state = hashlib.sha256()
+    known: dict[int, str] = {}
+    for out in plan.outputs:
+        if len(out.layout.header) < _RECORD.size:
+            return None
+        state.update(os.fsencode(os.path.realpath(out.path)) + b"\0" + hashlib.sha256(out.layout.header).digest())
+        for item in out.items:
+            extent = item.source.extent
+            if extent is None:
+                return None
+            if id(extent.file) not in known:
+                known[id(extent.file)] = extent.file.identity()
+            state.update(f"{known[id(extent.file)]} {extent.offset} {item.source.type}\n".encode())
+            if item.imatrix is not None:
+                state.update(item.imatrix.tobytes())
+    return state.hexdigest()
+
+
+def finished(handles: Sequence[int], word: str) -> int:
+    """How many pieces an interrupted run of the same plan has done, by the records in its files."""
+    counts = []
+    for handle in handles:
+        data = os.pread(handle, _RECORD.size, 0)
+        mark, found, count = _RECORD.unpack(data) if len(data) == _RECORD.size else (b"", b"", 0)
+        counts.append(count if mark == _MARK and found == bytes.fromhex(word) else 0)
+    return min(counts, default=0)
+
+
+@contextmanager
+def keeping(handles: Sequence[int], word: str | None, done: Callable[[], int]) -> Iterator[None]:
+    """Write records while the block runs, none without a digest; ``done`` tells how many pieces are written.
+
+    A record follows the data it speaks of: they are synced first. That also spreads the writing over the run.
+    """
+    if word is None:
+        yield
+        return
+    stop = Event()
+    plan = bytes.fromhex(word)
+
+    def record(count: int) -> None:
+        for handle in handles:
+            write_all(handle, _RECORD.pack(_MARK, plan, count), 0)
+
+    def keep() -> None:
+        while not stop.wait(_EVERY):
+            count = done()
+            for handle in handles:
+                getattr(os, "fdatasync", os.fsync)(handle)
+            record(count)
+
+    record(done())
+    keeper = Thread(target=keep, name="kquants-journal", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        keeper.join()
+        record(done())
