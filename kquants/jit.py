@@ -19,7 +19,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from numba import njit, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
@@ -51,7 +51,7 @@ ENCODE_WEIGHTED = (array_in(types.float32), array_in(types.float32, 1), array_ou
 
 def inlined(function: F) -> F:
     """A part of a kernel; it is compiled with the kernels that call it and not kept by itself."""
-    return njit(**_OPTIONS)(function)
+    return cast(F, njit(**_OPTIONS)(function))
 
 
 class Kernel:
@@ -166,6 +166,7 @@ class _Locator(_CacheLocator):
 
     def __init__(self, py_func: Any) -> None:
         self._module = py_func.__module__
+        self._py_file = py_func.__code__.co_filename  # Numba names it when it warns that something cannot be kept
 
     def get_cache_path(self) -> str:
         return str(_folder())

@@ -36,7 +36,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils, config
@@ -47,17 +46,17 @@ from .jit import inlined
 
 
 def _default_width() -> int:
-    """Lanes that fill a register of this processor; NUMBA_CPU_FEATURES counts as the processor's word."""
+    """Lanes that fill two registers of this processor, or four: one step's wait is the other's work."""
     asked = os.environ.get("KQUANTS_LANES")
     if asked:
         if asked not in ("8", "16", "32"):
             raise ValueError(f"KQUANTS_LANES is {asked!r}; expected 8, 16 or 32")
         return int(asked)
     if config.CPU_FEATURES is not None:
-        return 16 if "+avx512f" in config.CPU_FEATURES.split(",") else 8
+        return 32 if "+avx512f" in config.CPU_FEATURES.split(",") else 16
     if config.CPU_NAME not in (None, "", "host"):
-        return 8
-    return 16 if binding.get_host_cpu_features().get("avx512f") else 8
+        return 16
+    return 32 if binding.get_host_cpu_features().get("avx512f") else 16
 
 
 _function: Any = intrinsic  # untyped on purpose: a caller passes two arguments fewer than the definition names

@@ -14,6 +14,7 @@ from .lanes import as_bits, as_float, as_type, fill, lane, peek, select
 
 # 1.5 * 2**23: adding it leaves the nearest integer in the low bits of a float32.
 _MAGIC = np.float32(12582912.0)
+_MAGIC_BITS = 0x4B400000
 SIGN = np.int32(-(2**31))
 
 
@@ -33,6 +34,15 @@ def level(x: Any, lowest: int, highest: int) -> Any:
     bits = select(bits < lowest + 0x400000, lowest + 0x400000, bits)
     bits = select(bits > highest + 0x400000, highest + 0x400000, bits)
     return as_float(bits | 0x4B000000) - _MAGIC
+
+
+@inlined
+def level_within(x: Any, lowest: int, highest: int) -> Any:
+    """As ``level``, in fewer instructions, for lanes that are known to lie within 2**22."""
+    bits = as_bits(x + _MAGIC)
+    bits = select(bits < lowest + _MAGIC_BITS, lowest + _MAGIC_BITS, bits)
+    bits = select(bits > highest + _MAGIC_BITS, highest + _MAGIC_BITS, bits)
+    return as_float(bits) - _MAGIC
 
 
 @inlined

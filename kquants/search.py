@@ -15,12 +15,15 @@ import numpy as np
 
 from .jit import inlined
 from .lanes import any_lane, as_type, maximum, minimum, scratch_like, select, zero_of
-from .numerics import level, nearest_int
+from .numerics import level, level_within, nearest_int
 
 F32 = np.float32
 
 ALL_ZERO = F32(1e-15)
 """A sub-block with no number as large as this is taken for zero."""
+
+FAR = F32(2.0**21)
+"""Numbers below this are safe for ``level_within``."""
 
 
 @inlined
@@ -35,61 +38,79 @@ def fit_scale_and_min(
 
     Returns scale, min and the cut and low of the levels: ``level(cut * (x - low), 0, top)``.
     """
-    low = x[at]
-    high = low
+    least = x[at]
+    high = least
     sum_w = weight[0]
-    sum_x = sum_w * low
+    sum_x = sum_w * least
     for i in range(1, n):
         v = x[at + i]
-        low = minimum(v, low)
+        least = minimum(v, least)
         high = maximum(v, high)
         sum_w = sum_w + weight[i]
         sum_x = sum_x + weight[i] * v
-    low = select(low > 0.0, F32(0.0), low)
+    low = select(least > 0.0, F32(0.0), least)
     flat = high == low
-    start = low
-
-    cut = F32(top) / (high - low)
-    scale = F32(1.0) / cut
-    best = zero_of(x)
-    for i in range(n):
-        off = scale * level(cut * (x[at + i] - low), 0, top) + low - x[at + i]
-        best = best + weight[i] * (abs(off) if mad else off * off)
-    best_cut, best_low = cut, low
+    flat_low = low
 
     levels = scratch_like(x, 32)
+    cut = select(flat, F32(0.0), F32(top) / (high - low))
+    scale = F32(1.0) / cut
+    _cut_levels(x, at, weight, n, top, cut, low, least, high, levels)
+    best = _error(x, at, weight, n, scale, low, levels, mad)
+    best_cut, best_low = cut, low
     for k in range(steps + 1):
-        cut = F32(F32(first + F32(step * F32(k))) + F32(top)) / (high - low)
-        sum_l, sum_l2, sum_xl = zero_of(x), zero_of(x), zero_of(x)
-        for i in range(n):
-            v = x[at + i]
-            q = level(cut * (v - low), 0, top)
-            levels[i] = q
-            wq = weight[i] * q
-            sum_l = sum_l + wq
-            sum_l2 = sum_l2 + wq * q
-            sum_xl = sum_xl + wq * v
+        cut = select(flat, F32(0.0), F32(F32(first + F32(step * F32(k))) + F32(top)) / (high - low))
+        sum_l, sum_l2, sum_xl = _cut_levels(x, at, weight, n, top, cut, low, least, high, levels)
         determinant = sum_w * sum_l2 - sum_l * sum_l
         this_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
         this_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
         above = this_low > 0.0
         this_scale = select(above, sum_xl / sum_l2, this_scale)
         this_low = select(above, F32(0.0), this_low)
-        error = zero_of(x)
-        for i in range(n):
-            off = this_scale * levels[i] + this_low - x[at + i]
-            error = error + weight[i] * (abs(off) if mad else off * off)
+        error = _error(x, at, weight, n, this_scale, this_low, levels, mad)
+        # No branch on whether any lane does better: it would be mispredicted more than it would save.
         better = (error < best) & (determinant > 0.0)
-        if any_lane(better):
-            best = select(better, error, best)
-            best_cut = select(better, cut, best_cut)
-            best_low = select(better, low, best_low)
-            scale = select(better, this_scale, scale)
-            low = select(better, this_low, low)
-    scale = select(flat, F32(0.0), scale)
-    low = select(flat, start, low)
-    best_cut = select(flat, F32(0.0), best_cut)
-    return scale, -low, best_cut, best_low
+        best = select(better, error, best)
+        best_cut = select(better, cut, best_cut)
+        best_low = select(better, low, best_low)
+        scale = select(better, this_scale, scale)
+        low = select(better, this_low, low)
+    return select(flat, F32(0.0), scale), -select(flat, flat_low, low), best_cut, best_low
+
+
+@inlined
+def _cut_levels(
+    x: Any, at: int, weight: Any, n: int, top: int, cut: Any, low: Any, least: Any, high: Any, levels: Any
+) -> Any:
+    """The levels of a cut, and their weighted sums: of levels, of their squares, of their products with the numbers."""
+    farthest = maximum(abs(cut * (high - low)), abs(cut * (least - low)))
+    if any_lane(~(farthest < FAR)):
+        return _sum_levels(x, at, weight, n, top, cut, low, levels, False)
+    return _sum_levels(x, at, weight, n, top, cut, low, levels, True)
+
+
+@inlined
+def _sum_levels(x: Any, at: int, weight: Any, n: int, top: int, cut: Any, low: Any, levels: Any, near: bool) -> Any:
+    sum_l, sum_l2, sum_xl = zero_of(x), zero_of(x), zero_of(x)
+    for i in range(n):
+        v = x[at + i]
+        exact = cut * (v - low)
+        q = level_within(exact, 0, top) if near else level(exact, 0, top)
+        levels[i] = q
+        wq = weight[i] * q
+        sum_l = sum_l + wq
+        sum_l2 = sum_l2 + wq * q
+        sum_xl = sum_xl + wq * v
+    return sum_l, sum_l2, sum_xl
+
+
+@inlined
+def _error(x: Any, at: int, weight: Any, n: int, scale: Any, low: Any, levels: Any, mad: bool) -> Any:
+    error = zero_of(x)
+    for i in range(n):
+        off = scale * levels[i] + low - x[at + i]
+        error = error + weight[i] * (abs(off) if mad else off * off)
+    return error
 
 
 @inlined
@@ -104,11 +125,12 @@ def largest_in_size(x: Any, at: int, n: int) -> Any:
 
 
 @inlined
-def fit_scale(x: Any, at: int, weight: Any, weight_at: int, n: int, top: int) -> Any:
+def fit_scale(x: Any, at: int, weight: Any, weight_at: int, n: int, top: int, finite: bool = True) -> Any:
     """Fit ``x = scale * level`` with levels -top to top - 1, the number of largest magnitude on the long side.
 
     Tries the levels that put this number at -top and 18 cuts around it, ``(top + k / 10)`` for k from -9 to 9; keeps
-    those that explain most of the numbers' weighted squares, ``weight[weight_at + i]`` for number i.
+    those that explain most of the numbers' weighted squares, ``weight[weight_at + i]`` for number i. ``finite``
+    says whether the numbers are known to be that.
 
     Returns scale and the cut of the levels: ``level(cut * x, -top, top - 1)``; 0 and NaN when all numbers are zero.
     """
@@ -120,7 +142,7 @@ def fit_scale(x: Any, at: int, weight: Any, weight_at: int, n: int, top: int) ->
         sum_xl, sum_l2 = zero_of(x), zero_of(x)
         for i in range(n):
             v, w = x[at + i], weight[weight_at + i]
-            q = level(cut * v, -top, top - 1)
+            q = level_within(cut * v, -top, top - 1) if finite else level(cut * v, -top, top - 1)
             sum_xl = sum_xl + (w * v) * q
             sum_l2 = sum_l2 + (w * q) * q
         if turn == 0:
@@ -147,34 +169,38 @@ def refine_scale(x: Any, at: int, n: int, top: int, levels: Any) -> Any:
     most, size = largest_in_size(x, at, n)
     cut = F32(-top) / most
     sum_xl, sum_l2 = zero_of(x), zero_of(x)
+    square, cube = scratch_like(x, 16), scratch_like(x, 16)  # of the numbers
+    share_xl, share_l2 = scratch_like(x, 16), scratch_like(x, 16)  # each number's part in the sums
     for i in range(n):
         v = x[at + i]
-        q = level(cut * v, -top, top - 1)
+        q = level_within(cut * v, -top, top - 1)
         levels[i] = q
-        w = v * v
-        sum_xl = sum_xl + (w * v) * q
-        sum_l2 = sum_l2 + (w * q) * q
+        square[i] = v * v
+        cube[i] = square[i] * v
+        share_xl[i] = cube[i] * q
+        share_l2[i] = (square[i] * q) * q
+        sum_xl = sum_xl + share_xl[i]
+        sum_l2 = sum_l2 + share_l2[i]
     for _ in range(5):
-        changed = sum_l2 < sum_l2  # in no lane
+        quiet = True
         for i in range(n):
-            v, q = x[at + i], levels[i]
-            w = v * v
-            other_xl = sum_xl - (w * v) * q
-            other_l2 = sum_l2 - (w * q) * q
-            moved = level(v * other_l2 / other_xl, -top, top - 1)
-            new_xl = other_xl + (w * v) * moved
-            new_l2 = other_l2 + (w * moved) * moved
-            better = (
-                (other_xl > 0.0)
-                & (moved != q)
-                & (new_l2 > 0.0)
-                & ((new_xl * new_xl) * sum_l2 > (sum_xl * sum_xl) * new_l2)
-            )
-            levels[i] = select(better, moved, q)
-            sum_xl = select(better, new_xl, sum_xl)
-            sum_l2 = select(better, new_l2, sum_l2)
-            changed = changed | better
-        if not any_lane(changed):
+            other_xl = sum_xl - share_xl[i]
+            other_l2 = sum_l2 - share_l2[i]
+            moved = level(x[at + i] * other_l2 / other_xl, -top, top - 1)
+            moves = (other_xl > 0.0) & (moved != levels[i])
+            if any_lane(moves):  # rare after the first round
+                moved_xl = cube[i] * moved
+                moved_l2 = (square[i] * moved) * moved
+                new_xl = other_xl + moved_xl
+                new_l2 = other_l2 + moved_l2
+                better = moves & (new_l2 > 0.0) & ((new_xl * new_xl) * sum_l2 > (sum_xl * sum_xl) * new_l2)
+                levels[i] = select(better, moved, levels[i])
+                share_xl[i] = select(better, moved_xl, share_xl[i])
+                share_l2[i] = select(better, moved_l2, share_l2[i])
+                sum_xl = select(better, new_xl, sum_xl)
+                sum_l2 = select(better, new_l2, sum_l2)
+                quiet = quiet and not any_lane(better)
+        if quiet:
             break
     empty = size < ALL_ZERO
     for i in range(n):

@@ -61,7 +61,7 @@ def fit_sub_blocks(x: Any, top: int, first: Any, step: Any, steps: int, fits: An
 
 @inlined
 def fit_sub_blocks_weighted(x: Any, importance: Any, square: Any, size: int, top: int, fits: Any, sums: Any) -> None:
-    """Scale and min of each sub-block, where an error counts as ``weigh`` says; ``sums`` receives those weights' sums."""
+    """Scale and min of each sub-block, where an error counts as ``weigh`` says; ``sums`` receives the weights' sums."""
     weight = scratch_like(x, 32)
     count = 256 // size
     for j in range(count):

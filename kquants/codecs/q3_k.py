@@ -4,8 +4,8 @@
           | bit 2 of q    | q: low 2 bits, four a byte      | scales: 6 bits | d: f16 |
 
 Bit k of the i-th of the first 32 bytes belongs to weight 32k + i; how four weights share a byte of the low bits is said
-in ``packing.put_pairs``. Byte j of the first eight bytes of scales holds the low four bits of scales j and j + 8; byte j
-of the last four holds the high two bits of scales j, j + 4, j + 8 and j + 12.
+in ``packing.put_pairs``. Byte j of the first eight bytes of scales holds the low four bits of scales j and j + 8;
+byte j of the last four holds the high two bits of scales j, j + 4, j + 8 and j + 12.
 
 Source of the facts: ``block_q3_K`` in ggml-common.h; ``quantize_row_q3_K_ref`` and ``_impl`` in ggml-quants.c.
 """
@@ -105,7 +105,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
             sums[j] = weigh(xs, 16 * j, importance, square, 16, weight)
             scales[j], cut = fit_scale(xs, 16 * j, weight, 0, 16, 4)
             _levels_of(xs, 16 * j, cut, 4, levels)
-        unit, cut = fit_scale(scales, 0, sums, 0, 16, 32)
+        unit, cut = fit_scale(scales, 0, sums, 0, 16, 32, False)
         _levels_of(scales, 0, cut, 32, small)
         put_half(packed, 108, half_bits(unit))
         _quantize(xs, small, levels, packed)
