@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, kernel
-from ..lanes import as_type, largest_lane, load, store
+from ..lanes import as_type, load, store
 from ..numerics import half_at, half_of, round_half_away
+from ..onepass import or_zero, peak, reciprocal
 
 F32 = np.float32
 
@@ -32,7 +33,6 @@ def encode(x: Any, out: Any) -> None:
     """float32[n, 32] to uint8[n, 34]."""
     for b in range(x.shape[0]):
         v = load(x, b, 0, 32)
-        d = largest_lane(abs(v)) / F32(127)
-        inverse = F32(1) / d if d != 0 else F32(0)
+        d = peak(v) / F32(127)
         store(out, b, 0, half_of(d))
-        store(out, b, 2, as_type(round_half_away(v * inverse), np.int8))
+        store(out, b, 2, as_type(round_half_away(or_zero(v * reciprocal(d))), np.int8))

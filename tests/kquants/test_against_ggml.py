@@ -50,12 +50,17 @@ def judged(ggml: Ggml, x: Floats, name: str, imatrix: Floats | None = None) -> t
     if name not in CODEBOOK:
         return ggml.quantize(x, name, imatrix), np.ones(len(x), bool)
     ggml.quantize(np.ones((1, 256), np.float32), name, np.ones(256, np.float32))  # builds its tables, for all forks
+    return _survivors(ggml, x, name, imatrix)
+
+
+def _survivors(ggml: Ggml, x: Floats, name: str, imatrix: Floats | None) -> tuple[Bytes, npt.NDArray[np.bool_]]:
     whole = ggml.quantize_isolated(x, name, imatrix)
     if whole is not None:
         return whole, np.ones(len(x), bool)
-    rows = [ggml.quantize_isolated(x[i : i + 1], name, imatrix) for i in range(len(x))]
-    nothing = np.zeros((1, TENSOR_TYPES[name].row_bytes(x.shape[1])), np.uint8)
-    return np.concatenate([nothing if r is None else r for r in rows]), np.array([r is not None for r in rows])
+    if len(x) == 1:
+        return np.zeros((1, TENSOR_TYPES[name].row_bytes(x.shape[1])), np.uint8), np.zeros(1, bool)
+    halves = [_survivors(ggml, part, name, imatrix) for part in np.array_split(x, 2)]
+    return np.concatenate([blocks for blocks, _ in halves]), np.concatenate([defined for _, defined in halves])
 
 
 def assert_same(found: Bytes, expected: Bytes, names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Twins of the types that one pass over a block encodes, and of Q4_0 to Q5_1 with an importance matrix."""
+"""Twins of the types of one scale that one pass encodes, and of Q4_0 to Q5_1 with an importance matrix."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def truncate(value: np.float32, top: int) -> int:
     return min(top, int(value)) if np.isfinite(value) else 0
 
 
-# Q4_0, Q4_1, Q5_1
+# Q4_0 to Q5_1
 
 
 def decode_q4_0(block: np.ndarray) -> np.ndarray:
@@ -48,6 +48,18 @@ def encode_q4_0(x: np.ndarray) -> bytes:
 def decode_q4_1(block: np.ndarray) -> np.ndarray:
     d, m = half(block[:2]), half(block[2:4])
     return f32(F(level) * d + m for level in unpack_nibbles(block[4:]))
+
+
+def decode_q5_0(block: np.ndarray) -> np.ndarray:
+    d, high = half(block[:2]), int.from_bytes(bytes(block[2:6]), "little")
+    return f32(F((low | (high >> i & 1) << 4) - 16) * d for i, low in enumerate(unpack_nibbles(block[6:])))
+
+
+def encode_q5_0(x: np.ndarray) -> bytes:
+    d = signed_peak(x) / F(-16)
+    with np.errstate(all="ignore"):
+        levels = [truncate(v * inverse(d) + F(16.5), 31) for v in x]
+    return half_bits(d) + pack_fifth_bits(levels) + pack_nibbles(levels)
 
 
 def _range(x: np.ndarray, top: int) -> tuple[np.float32, np.float32, list[int]]:
@@ -86,6 +98,11 @@ def _weighted(pack: Callable[[np.ndarray, np.ndarray], bytes]) -> Callable[[np.n
 def _weighted_q4_0(x: np.ndarray, weights: np.ndarray) -> bytes:
     d, levels = symmetric(x, weights, 8)
     return half_bits(d) + pack_nibbles(levels)
+
+
+def _weighted_q5_0(x: np.ndarray, weights: np.ndarray) -> bytes:
+    d, levels = symmetric(x, weights, 16)
+    return half_bits(d) + pack_fifth_bits(levels) + pack_nibbles(levels)
 
 
 def _weighted_q4_1(x: np.ndarray, weights: np.ndarray) -> bytes:
@@ -194,6 +211,7 @@ def decode_tq2_0(block: np.ndarray) -> np.ndarray:
 DECODE = {
     "Q4_0": decode_q4_0,
     "Q4_1": decode_q4_1,
+    "Q5_0": decode_q5_0,
     "Q5_1": decode_q5_1,
     "Q8_1": decode_q8_1,
     "Q1_0": decode_q1_0,
@@ -204,6 +222,7 @@ DECODE = {
 ENCODE = {
     "Q4_0": encode_q4_0,
     "Q4_1": encode_q4_1,
+    "Q5_0": encode_q5_0,
     "Q5_1": encode_q5_1,
     "Q8_1": encode_q8_1,
     "Q1_0": encode_q1_0,
@@ -214,5 +233,6 @@ ENCODE = {
 ENCODE_WEIGHTED = {
     "Q4_0": _weighted(_weighted_q4_0),
     "Q4_1": _weighted(_weighted_q4_1),
+    "Q5_0": _weighted(_weighted_q5_0),
     "Q5_1": _weighted(_weighted_q5_1),
 }
