@@ -65,8 +65,8 @@ def command(
     from hf2gguf.files import named
 
     if list_architectures:
-        for name, page in definition.classes().items():
-            click.echo(f"{name:45} {page.stem}")
+        for name, place in definition.classes().items():
+            click.echo(f"{name:45} {place.stem}")
         return
     if checkpoint is None:
         raise click.UsageError("Missing argument 'CHECKPOINT'.")
@@ -85,7 +85,8 @@ def command(
         if hub_id is not None and outfile is None:
             outfile = Path(f"{hub_id.replace('/', '-')}-{{ftype}}.gguf")
         path = named(outfile, folder, made, shape["vocab_only"], quantized)
-        _write(_plan(made, path, quantized, shape), shape, threads, quiet)
+        again = quantized is None and plain in ("auto", "f32", "f16", "bf16")
+        _write(made, _plan(made, path, quantized, shape), shape, threads, quiet, again)
 
 
 def _types(outtype: str) -> tuple[str, str | None]:
@@ -114,31 +115,49 @@ def _bytes(text: str | None) -> int:
 
 def _plan(made: Converted, path: Path, quantized: str | None, shape: dict[str, Any]) -> Plan:
     from gguf_py import KQuantsError
-    from hf2gguf.files import plan
+    from hf2gguf.files import Shape, plan
 
-    limits = {"max_size": _bytes(shape["split_max_size"]), "max_tensors": shape["split_max_tensors"] or 0}
-    rest = {"empty_first": shape["no_tensor_first_split"], "big_endian": shape["bigendian"]}
-    if quantized is None:
-        return plan(made, path, **limits, **rest, vocab_only=shape["vocab_only"])
-    if any(limits.values()) or any(rest.values()):
+    wanted = Shape(
+        max_size=_bytes(shape["split_max_size"]),
+        max_tensors=shape["split_max_tensors"] or 0,
+        empty_first=shape["no_tensor_first_split"],
+        big_endian=shape["bigendian"],
+        vocab_only=shape["vocab_only"],
+    )
+    if quantized is None or wanted.vocab_only:
+        return plan(made, path, wanted)
+    if wanted != Shape():
         raise KQuantsError(
             f"{path}: {quantized} is written as one little-endian file; kquants split makes shards of it"
         )
-    from .quantized import plan as quantized_plan
+    from kquants.quantizer import quantized as quantize
+    from kquants.source import converted
 
-    return quantized_plan(made, path, quantized)
+    sources = {name: converted(source, type_) for name, (source, type_) in made.tensors.items()}
+    return quantize(path, made.fields, sources, quantized)
 
 
-def _write(plan: Plan, shape: dict[str, Any], threads: int | None, quiet: bool) -> None:
+def _write(made: Converted, plan: Plan, shape: dict[str, Any], threads: int | None, quiet: bool, again: bool) -> None:
+    from .progress import closing, reporting
+    from .show import size
+
     if shape["dry_run"]:
         for out in plan.outputs:
-            click.echo(f"{out.path}: {len(out.items)} tensors, {out.layout.size:,} bytes")
+            click.echo(f"{out.path}: {len(out.items)} tensors, {size(out.layout.size)}, {out.bpw:.2f} bits a weight")
         return
-    if shape["bigendian"]:
-        from hf2gguf.files import write_big_endian
+    with reporting(quiet) as progress:
+        for note in (f"{made.model_class}: {made.architecture}, {len(made.tensors)} tensors", *plan.notes):
+            progress.note(note)
+        if shape["bigendian"]:
+            from hf2gguf.files import write_big_endian
 
-        write_big_endian(plan)
-        return
-    from kquants.execute import execute
+            write_big_endian(plan)
+            return
+        from kquants.execute import execute
 
-    execute(plan, threads=threads)
+        summary = execute(plan, threads=threads, progress=progress)
+    if not quiet:
+        for line in closing(plan, summary):
+            click.echo(line)
+        if again and plan.outputs[0].items:
+            click.echo(f"next: kquants quantize {plan.outputs[0].path} OUT.gguf Q4_K_M")

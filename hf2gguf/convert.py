@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,9 @@ def _pooling(opened: Checkpoint) -> int | None:
     place = next((m["path"] for m in modules if str(m.get("type")).endswith("Pooling")), None)
     if place is None:
         return None
-    said = opened.json(f"{place}/config.json") or {}
+    if not re.fullmatch(r"[\w.-]+", str(place)) or not place.strip("."):
+        raise KQuantsError(f"{opened.dir}: modules.json places pooling in {place!r}, expected the name of a folder")
+    said = checkpoints.open(opened.dir / place).json("config.json") or {}
     flags = (("mean", "mean_tokens"), ("cls", "cls_token"), ("lasttoken", "lasttoken"))
     mode = next((name for name, flag in flags if said.get(f"pooling_mode_{flag}")), said.get("pooling_mode"))
     if mode not in _POOLINGS:
@@ -170,19 +173,19 @@ def weigh(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int, int, int]:
 def _fields(page: Definition, scope: Scope, said: general.General, opened: Checkpoint) -> Fields:
     fields = Fields(page.architecture)
     fields.set("general.architecture", page.architecture)
-    _set(fields, page.early, scope)
+    _set(fields, page.early.items(), scope)
     fields.set("general.type", "model")
     said.write(fields)
     _set(fields, page.metadata, scope)
     fields.set("general.quantization_version", QUANTIZATION_VERSION)
-    _set(fields, page.before, scope)
+    _set(fields, page.before.items(), scope)
     fields.add(tokenizer.fields(opened, scope, str(page.vocabulary["scheme"]), page.architecture).values())
-    _set(fields, page.after, scope)
+    _set(fields, page.after.items(), scope)
     return fields
 
 
-def _set(fields: Fields, expressions: Mapping[str, str], scope: Scope) -> None:
-    for key, text in expressions.items():
+def _set(fields: Fields, expressions: Iterable[tuple[str, str]], scope: Scope) -> None:
+    for key, text in expressions:
         fields.set(key, evaluate(text, scope))
 
 

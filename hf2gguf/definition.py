@@ -40,7 +40,7 @@ class Definition:
     classes: tuple[str, ...]
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     derived: Mapping[str, str] = field(default_factory=dict)
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: tuple[tuple[str, str], ...] = ()
     tensors: Mapping[str, Any] = field(default_factory=dict)
     generate: Mapping[str, str] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
@@ -68,10 +68,10 @@ def load(path: Path) -> Definition:
         if not isinstance(over, dict):
             raise KQuantsError(f"{path}: [{table}] is a table, found {over!r}")
         under = dict(getattr(base, table)) if base else {}
-        if table == "metadata" and over.pop("_alone", False):
-            under = {}
-        # What a page says about tensors is tried first, what it says about metadata comes last.
+        # What a page says about tensors is tried first; a key set again keeps its place.
         tables[table] = {**over, **under, **over} if table == "tensors" else {**under, **over}
+    # Metadata is set page by page, the base's first, so that a key the base left out comes after all of the base's.
+    tables["metadata"] = (*(base.metadata if base else ()), *page.get("metadata", {}).items())
     lists: dict[str, Any] = {key: tuple(page.get(key, ())) + (getattr(base, key) if base else ()) for key in _LISTS}
     lists["rename"] = tuple((str(a), str(b)) for a, b in lists["rename"])
     return Definition(path.stem, architecture, tuple(page.get("classes", ())), **tables, **lists)

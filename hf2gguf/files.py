@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gguf_py import Field, KQuantsError, TensorInfo, ValueType, lay_out
 from gguf_py.atomic import replacing, write_all
+from gguf_py.values import ByteOrder
 from kquants.plan import Item, Output, Plan, output
 from kquants.source import converted
 
 from .convert import Converted
-
 
 _PIECE = 8 << 20
 """Bytes of a tensor that are turned round at a time."""
@@ -43,39 +44,36 @@ def items(made: Converted) -> list[Item]:
     return [Item(TensorInfo(name, type_, source.shape), source) for name, (source, type_) in made.tensors.items()]
 
 
-def plan(
-    made: Converted,
-    path: Path,
-    *,
-    max_size: int = 0,
-    max_tensors: int = 0,
-    empty_first: bool = False,
-    big_endian: bool = False,
-    vocab_only: bool = False,
-) -> Plan:
-    """The plan of one file, or of shards of at most ``max_size`` bytes of weights and ``max_tensors`` tensors.
+@dataclass(frozen=True)
+class Shape:
+    """How a model is put into files: limits of 0 are none."""
 
-    Limits of 0 are none; ``empty_first`` leaves the first shard to the metadata. The shards are those of upstream's
-    Python writer, which counts a tensor's bytes without their padding.
-    """
-    whole = items(made)
-    if vocab_only:
-        return Plan(
-            (Output(path, lay_out(made.fields, (), pad=False, byteorder="big" if big_endian else "little"), ()),)
-        )
-    groups = _dealt(whole, max_size, max_tensors, empty_first)
-    notes = ("the model fits in one file",) if (max_size or max_tensors) and len(groups) == 1 else ()
-    outputs = [_output(*shard, big_endian) for shard in _shards(made.fields, groups, path)]
-    return Plan(tuple(outputs), notes)
+    max_size: int = 0
+    """Bytes of weights in a shard, without padding."""
+    max_tensors: int = 0
+    empty_first: bool = False
+    """Whether the first shard has the metadata alone."""
+    big_endian: bool = False
+    vocab_only: bool = False
 
 
-def _dealt(whole: Iterable[Item], max_size: int, max_tensors: int, empty_first: bool) -> list[list[Item]]:
-    groups: list[list[Item]] = [[], []] if empty_first else [[]]
+def plan(made: Converted, path: Path, shape: Shape) -> Plan:
+    """The plan of one file or of shards, dealt out as upstream's Python writer does."""
+    if shape.vocab_only:
+        order: ByteOrder = "big" if shape.big_endian else "little"
+        return Plan((Output(path, lay_out(made.fields, (), pad=False, byteorder=order), ()),))
+    groups = _dealt(items(made), shape)
+    notes = ("the model fits in one file",) if (shape.max_size or shape.max_tensors) and len(groups) == 1 else ()
+    return Plan(tuple(_output(*shard, shape.big_endian) for shard in _shards(made.fields, groups, path)), notes)
+
+
+def _dealt(whole: Iterable[Item], shape: Shape) -> list[list[Item]]:
+    groups: list[list[Item]] = [[], []] if shape.empty_first else [[]]
     size = 0
     for item in whole:
         more = item.info.nbytes
-        full = (max_tensors and len(groups[-1]) >= max_tensors) or (max_size and size + more > max_size)
-        if groups[-1] and full:
+        many = 0 < shape.max_tensors <= len(groups[-1])
+        if groups[-1] and (many or 0 < shape.max_size < size + more):
             groups.append([])
             size = 0
         groups[-1].append(item)

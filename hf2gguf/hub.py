@@ -42,7 +42,8 @@ def _fetched(name: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError:
         raise KQuantsError(
-            f"{name}: is neither a folder nor a model in the local Hugging Face cache (pip install 'kquants[hub]' fetches)"
+            f"{name}: is neither a folder nor a model in the local Hugging Face cache, and to fetch it needs "
+            "pip install 'kquants[hub]'"
         ) from None
     try:
         return Path(snapshot_download(name, allow_patterns=_WANTED))

@@ -18,6 +18,10 @@ from .transform import OPERATIONS
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _HOLE = re.compile(r"\{([^}]+)\}")
 _LAYER = re.compile(r"\blayers\.(\d+)\.")
+_MERGING = ("stack", "concat")
+"""Operations that wait for other tensors."""
+_COMPARING = ("once", "unless_same")
+"""Operations, the last of a target's, that leave the tensor out if it, or its like, has been made before."""
 _SUFFIXES = (".weight", ".bias")
 _NEVER = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
 """Buffers that some checkpoints carry and no model needs."""
@@ -125,6 +129,7 @@ class _Mapper:
     def __init__(self, definition: Definition, scope: Scope) -> None:
         self.names, self.scope = Names(definition), scope
         self.groups: dict[str, dict[str, _Merge]] = {}
+        self.made: dict[str, Source] = {}
         stacked = [
             p.text.split("{e}")[0] for p in self.names if "{e}" in p.text and any("stack(" in t for t in p.targets)
         ]
@@ -144,7 +149,14 @@ class _Mapper:
             if made is None:
                 continue
             if at == len(steps):
+                self.made[name] = made
                 yield name, made
+                continue
+            if steps[at][0] in _COMPARING:
+                other = self.made.get(evaluate(steps[at][1][0], inner) if steps[at][1] else name)
+                if other is None or not (steps[at][0] == "once" or transform.same(made, other)):
+                    self.made[name] = made
+                    yield name, made
                 continue
             operation, texts = steps[at]
             arguments = [evaluate(t, inner) for t in texts]
@@ -158,16 +170,17 @@ class _Mapper:
             yield from self._complete(_filled(prefix, inner) + suffix, self.sizes.get(prefix, 1))
 
     def _apply(self, source: Source, steps: Steps, scope: Scope) -> tuple[Source | None, int]:
-        """The source after the steps up to a merge, and the place of that merge; None when ``when`` says no."""
+        """The source after the steps that need it alone, and the place of the first that does not.
+
+        None when ``when`` says no.
+        """
         for at, (operation, texts) in enumerate(steps):
-            if operation in ("stack", "concat"):
+            if operation in (*_MERGING, *_COMPARING):
                 return source, at
             arguments = [evaluate(t, scope) for t in texts]
             if operation == "when":
                 if not arguments[0]:
                     return None, at
-            elif operation in ("once", "unless_same"):
-                raise KQuantsError(f"{operation} stands alone behind a name")
             elif operation in OPERATIONS:
                 source = OPERATIONS[operation](source, *arguments)
             else:

@@ -1,0 +1,166 @@
+"""Make the small tokenizers under ``tokenizers/`` from llama.cpp's vocabulary files (its sdist's ``models``).
+
+    python -m tests.hf2gguf.make_tokenizers path/to/llama.cpp/models
+
+Upstream's converter names a pre-tokenizer by a digest of the ids that one test string gets. The ids are all that
+counts, so the vocabulary keeps the entries and merges that the string needs, at their own ids, and no others.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import gguf_py
+from hf2gguf.tokenizer.pre import PROBE
+
+HERE = Path(__file__).with_name("tokenizers")
+
+
+_QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def byte_level(vocabulary: Path, split: str | None = None) -> dict[str, Any]:
+    """``tokenizer.json`` for a vocabulary of byte-level BPE, reduced; ``split`` replaces GPT-2's expression."""
+    from tokenizers import Tokenizer
+
+    with gguf_py.open(vocabulary) as f:
+        tokens = list(f.metadata["tokenizer.ggml.tokens"])
+        merges = [tuple(m.split(" ")) for m in f.metadata["tokenizer.ggml.merges"]]
+    ids = {token: i for i, token in enumerate(tokens)}
+    ranks = {merge: rank for rank, merge in enumerate(merges)}
+    full = _byte_level_json(ids, merges, split)
+    pre = Tokenizer.from_str(json.dumps(full)).pre_tokenizer
+    end = "<|endoftext|>"
+    needed: set[tuple[str, str]] = set()
+    for word, _ in pre.pre_tokenize_str(PROBE):
+        parts = list(word)
+        while pairs := [p for p in pairwise(parts) if p in ranks]:
+            best = min(pairs, key=ranks.__getitem__)
+            needed.add(best)
+            at = next(i for i in range(len(parts) - 1) if (parts[i], parts[i + 1]) == best)
+            parts[at : at + 2] = ["".join(best)]
+    kept = set(tokens[:256]) | {a + b for a, b in needed} | {a for p in needed for a in p} | {end}
+    return _byte_level_json({t: ids[t] for t in tokens if t in kept}, [m for m in merges if m in needed], split)
+
+
+def _byte_level_json(ids: dict[str, int], merges: list[tuple[str, str]], split: str | None) -> dict[str, Any]:
+    last = "<|endoftext|>"
+    cut = {"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": False}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    in_two = {"type": "Sequence", "pretokenizers": [cut, {**level, "use_regex": False}]}
+    special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "fuse_unk": False}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": ids[last], "content": last, **special}],
+        "normalizer": {"type": "NFC"} if split else None,
+        "pre_tokenizer": in_two if split else level,
+        "post_processor": None,
+        "decoder": level,
+        "model": {**model, "end_of_word_suffix": "", "vocab": ids, "merges": [" ".join(m) for m in merges]},
+    }
+
+
+def wordpiece(vocabulary: Path) -> dict[str, Any]:
+    """``tokenizer.json`` for BERT's vocabulary, reduced."""
+    from tokenizers import Tokenizer
+
+    with gguf_py.open(vocabulary) as f:  # upstream marks the beginning of words where WordPiece marks continuations
+        tokens = [
+            t if t.startswith("[") and t.endswith("]") else t[1:] if t.startswith("\u2581") else f"##{t}"
+            for t in f.metadata["tokenizer.ggml.tokens"]
+        ]
+    ids = {token: i for i, token in enumerate(tokens)}
+    encoded = Tokenizer.from_str(json.dumps(_wordpiece_json(ids))).encode(PROBE)
+    specials = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    kept = {*encoded.tokens, *specials}
+    return _wordpiece_json({t: i for t, i in ids.items() if t in kept})
+
+
+def _wordpiece_json(ids: dict[str, int]) -> dict[str, Any]:
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    specials = [t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in ids]
+    cls_, sep = ({"id": t, "ids": [ids[t]], "tokens": [t]} for t in ("[CLS]", "[SEP]"))
+    part, end, begin = {"Sequence": {"id": "A", "type_id": 0}}, "[SEP]", "[CLS]"
+    single = [{"SpecialToken": {"id": begin, "type_id": 0}}, part, {"SpecialToken": {"id": end, "type_id": 0}}]
+    pair = [*single, {"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": end, "type_id": 1}}]
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": ids[t], "content": t, **flags} for t in specials],
+        "normalizer": {**normalizer, "strip_accents": None, "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": single,
+            "pair": pair,
+            "special_tokens": {begin: cls_, end: sep},
+        },
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": ids,
+        },
+    }
+
+
+def unigram(text: Path, folder: Path) -> None:
+    """A small unigram model of a text, deterministic with one thread."""
+    import sentencepiece
+
+    with tempfile.TemporaryDirectory() as place:
+        rules = Path(place) / "rules.tsv"  # a small normalizer: the standard one would take a quarter of a megabyte
+        rules.write_text("FB01\t66 69\n2026\t2E 2E 2E\n")
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(text), model_prefix=f"{place}/spiece", vocab_size=384, model_type="unigram", num_threads=1,
+            input_sentence_size=400, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False,
+            normalization_rule_tsv=str(rules), shuffle_input_sentence=False, minloglevel=2,
+        )  # fmt: skip
+        (folder / "spiece.model").write_bytes((Path(place) / "spiece.model").read_bytes())
+
+
+def _write(name: str, files: dict[str, Any]) -> Path:
+    folder = HERE / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        (folder / file).write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", "utf-8")
+    return folder
+
+
+def main() -> None:
+    models = Path(sys.argv[1])
+    text = "<|endoftext|>"
+    config: dict[str, Any] = {"add_bos_token": False, "bos_token": text, "eos_token": text}
+    config["tokenizer_class"] = "GPT2TokenizerFast"
+    config["chat_template"] = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    made = byte_level(models / "ggml-vocab-gpt-2.gguf")
+    _write("gpt2", {"tokenizer.json": made, "tokenizer_config.json": config})
+    free = (i for i in range(50000, 50256) if i not in made["model"]["vocab"].values())
+    for token in ("<|user|>", "<|observation|>", "[gMASK]"):
+        made["added_tokens"].append({**made["added_tokens"][0], "id": next(free), "content": token})
+    made["added_tokens"].sort(key=lambda t: t["id"])
+    _write("glm", {"tokenizer.json": made, "tokenizer_config.json": config})
+    made = byte_level(models / "ggml-vocab-qwen2.gguf", _QWEN2)
+    _write("qwen2", {"tokenizer.json": made, "tokenizer_config.json": {**config, "tokenizer_class": "Qwen2Tokenizer"}})
+    named = {f"{t.lower()}_token": f"[{t}]" for t in ("PAD", "UNK", "CLS", "SEP", "MASK")}
+    made = wordpiece(models / "ggml-vocab-bert-bge.gguf")
+    _write("bert", {"tokenizer.json": made, "tokenizer_config.json": {**named, "tokenizer_class": "BertTokenizer"}})
+    unigram(HERE.parents[2] / "fixtures/text/held-out.txt", _write("unigram", {}))
+
+
+if __name__ == "__main__":
+    main()
