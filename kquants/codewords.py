@@ -24,6 +24,7 @@ from .lanes import (
     as_type,
     bit_mask,
     fill,
+    gather,
     indices,
     lane_of,
     load,
@@ -45,6 +46,7 @@ SEARCH = (
     array_in(types.float32),
     array_in(types.float32),
     array_out(types.uint8),
+    array_in(types.int32, 1),
     array_in(types.int32, 1),
     array_in(types.int32),
     array_in(types.uint16),
@@ -203,7 +205,7 @@ def round_groups(fit: Any, inverse: Any, scale: Any, alive: Any, codes: Any, off
     Sets ``codes[g]`` and, in ``off[g]``, a bit for each lane of ``alive`` where the levels were no codeword.
     """
     mag, _, root, tables, width, top = fit
-    index, start, near = tables
+    index, steps, start, near = tables
     terms = scratch(LANES, 24, np.float32)
     known = mask_bits(inverse < F32(1e30))
     for g in range(len(off)):
@@ -220,11 +222,13 @@ def round_groups(fit: Any, inverse: Any, scale: Any, alive: Any, codes: Any, off
         off[g] = not_codewords(index, codes, g) & alive
         if off[g] == 0:
             continue
+        todo = off[g]
         if width == 8:
             distances_of_3_levels(mag, root, 8 * g, scale, terms)
+            if len(steps):
+                todo &= ~take_single_steps(terms, steps, codes, g, todo)
         else:
             terms[0] = scale
-        todo = off[g]
         while todo != 0:
             k = lowest_bit(todo)
             todo &= todo - np.uint64(1)
@@ -254,6 +258,39 @@ def distances_of_3_levels(mag: Any, root: Any, at: int, scale: Any, terms: Any) 
         for i in range(8):
             off = point - mag[at + i]
             terms[8 * l + i] = root[at + i] * off * off
+
+
+@inlined
+def take_single_steps(terms: Any, steps: Any, codes: Any, g: int, lanes: Any) -> Any:
+    """Replace ``codes[g]`` in those of ``lanes`` whose near codewords are single steps away; a bit for each such lane.
+
+    This is most of them where one shell is looked at, and the steps can be tried in all lanes together.
+    """
+    code = load(codes, g, 0, LANES)
+    listed = gather(steps, code)
+    own, moved = scratch(LANES, 8, np.float32), scratch(LANES, 16, np.float32)
+    before = scratch(LANES, 8, np.float32)
+    total = fill(LANES, F32(0))
+    for i in range(8):
+        low, middle, high = terms[i], terms[8 + i], terms[16 + i]
+        lowest, highest = (code & np.int32(3 << 2 * i)) == 0, (code & np.int32(2 << 2 * i)) != 0
+        own[i] = select(lowest, low, select(highest, high, middle))
+        moved[7 - i] = select(highest, middle, low)
+        moved[8 + i] = select(lowest, middle, high)
+        before[i] = total
+        total = total + own[i]
+    best, chosen = fill(LANES, FAR), fill(LANES, np.int32(0))
+    for step in range(16):
+        i = 7 - step if step < 8 else step - 8
+        total = before[i] + moved[step]
+        for j in range(i + 1, 8):
+            total = total + own[j]
+        better = ((listed & np.int32(1 << step)) != 0) & (total < best)
+        best = select(better, total, best)
+        chosen = select(better, np.int32(-(1 << 2 * i) if step < 8 else 1 << 2 * i), chosen)
+    done = lanes & mask_bits(best < FAR)
+    store(codes, g, 0, select(bit_mask(done, LANES), code + chosen, code))
+    return done
 
 
 @inlined

@@ -107,9 +107,14 @@ class Neighbours(NamedTuple):
     has itself alone. That list leaves out codewords that lie beyond another one: where every term of a distance grows
     with every step away from the code, a codeword that repeats all the steps of an earlier one and adds some of its
     own is never strictly nearer. Row 1 of ``start`` points at the lists that leave out none.
+
+    Where an encoder looks at one shell alone, ``steps`` int32[65536] says which codewords near a code are one step of
+    one weight away, and then all are: bits 0 to 7 a step down of weight 7 to 0, bits 8 to 15 a step up of weight 0 to
+    7, which is their order in the list. Elsewhere it is empty.
     """
 
     index: NDArray[np.int32]
+    steps: NDArray[np.int32]
     start: NDArray[np.int32]
     near: NDArray[np.uint16]
 
@@ -133,18 +138,19 @@ def neighbours(name: str) -> Neighbours:
     book = grid(name)
     index = np.full(CODES, -1, np.int32)
     index[book.codes] = np.arange(len(book.codes))
+    steps = np.zeros(CODES if book.shells == 1 else 0, np.int32)
     start = np.zeros((2, CODES + 1), np.int32)
     near = np.zeros((1, 1 << 20), np.uint16)
-    _list_near(book.digits.T.astype(np.int32, order="C"), book.codes, index, book.shells, start, near)
-    return Neighbours(index, start, near[:, : start[1, -1] + SLACK].copy())
+    _list_near(book.digits.T.astype(np.int32, order="C"), book.codes, index, book.shells, steps, start, near)
+    return Neighbours(index, steps, start, near[:, : start[1, -1] + SLACK].copy())
 
 
 _INTS = types.int32[::1]
 
 
-@kernel((types.int32[:, ::1], _INTS, _INTS, types.intp, types.int32[:, ::1], types.uint16[:, ::1]))
-def _list_near(digits: Any, codes: Any, index: Any, shells: int, start: Any, near: Any) -> None:
-    """Fill ``start`` and ``near`` of ``Neighbours`` for the codebook ``digits``, int32[width, codewords]."""
+@kernel((types.int32[:, ::1], _INTS, _INTS, types.intp, _INTS, types.int32[:, ::1], types.uint16[:, ::1]))
+def _list_near(digits: Any, codes: Any, index: Any, shells: int, single: Any, start: Any, near: Any) -> None:
+    """Fill steps, start and near of ``Neighbours`` for the codebook ``digits``, int32[width, codewords]."""
     width, count = digits.shape
     bits = 16 // width
     top = 2 if width == 8 else 7
@@ -170,7 +176,10 @@ def _list_near(digits: Any, codes: Any, index: Any, shells: int, start: Any, nea
                 for i in range(width):
                     for j in range(count):
                         distance[j] += (digits[i, j] - here[i]) ** 2
-                used += _shells(distance, steps ^ _steps(here, top), codes, shells, row == 0, near[0, used:])
+                found = _shells(distance, steps ^ _steps(here, top), codes, shells, row == 0, near[0, used:])
+                if len(single):
+                    single[code] = _single_steps(code, near[0, used : used + found])
+                used += found
         start[row, CODES] = used
 
 
@@ -181,6 +190,19 @@ def _steps(digits: Any, top: int) -> int:
     for i in range(len(digits)):
         steps |= ((1 << digits[i]) - 1) << top * i
     return steps
+
+
+@inlined
+def _single_steps(code: int, near: Any) -> int:
+    """The bits of ``Neighbours.steps`` for a code and its list."""
+    bits = 0
+    for other in near:
+        for i in range(8):
+            if np.int64(other) == code - (1 << 2 * i):
+                bits |= 1 << 7 - i
+            elif np.int64(other) == code + (1 << 2 * i):
+                bits |= 1 << 8 + i
+    return bits
 
 
 @inlined

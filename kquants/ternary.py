@@ -95,7 +95,7 @@ def round_to_codewords(
 
     ``shifts[g]`` is the shift of group g of 8 weights; only lanes with a bit in ``alive`` matter.
     """
-    index, start, near = tables
+    index, _, start, near = tables
     terms = scratch(LANES, 24, np.float32)
     broken = np.uint64(0)
     for g in range(size_of(shifts)):

@@ -94,7 +94,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
 
 
 @kernel(SEARCH)
-def _encode(x: Any, importance: Any, out: Any, index: Any, start: Any, near: Any) -> None:
+def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any) -> None:
     xs, ws = scratch(LANES, 256, np.float32), scratch(LANES, 256, np.float32)
     size, weight = scratch(LANES, 16, np.float32), scratch(LANES, 16, np.float32)
     ranks, levels = scratch(LANES, 16, np.int32), scratch(LANES, 16, np.int32)
@@ -102,7 +102,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, start: Any, near: Any
     shifts = scratch(LANES, 2, np.float32)
     packed = scratch(LANES, 56, np.uint8)
     codes = np.empty((32, LANES), np.int32)
-    tables = (index, start, near)
+    tables = (index, steps, start, near)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])
         load_blocks(x, rows, xs)

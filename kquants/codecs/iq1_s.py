@@ -78,7 +78,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
 
 
 @kernel(SEARCH)
-def _encode(x: Any, importance: Any, out: Any, index: Any, start: Any, near: Any) -> None:
+def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any) -> None:
     xs, ws = scratch(LANES, 256, np.float32), scratch(LANES, 256, np.float32)
     size, weight = scratch(LANES, 32, np.float32), scratch(LANES, 32, np.float32)
     ranks, levels = scratch(LANES, 32, np.int32), scratch(LANES, 32, np.int32)
@@ -102,7 +102,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, start: Any, near: Any
             shift = select(scale < F32(0), -shift, shift)
             for g in range(4):
                 shifts[g] = shift
-            tables = (index, start, near)
+            tables = (index, steps, start, near)
             scale = round_to_codewords(xs, 32 * j, weight, levels, abs(scale), shifts, mask_bits(alive), tables, codes)
             scales[j] = select(alive, scale, F32(0))
             bits = as_type(alive & (shift < F32(0)), np.int32) << 15
