@@ -1,0 +1,210 @@
+"""Small quantized checkpoints, one an encoding, made of fixed random bits without any library.
+
+Whatever the bits of a packed weight are, they mean some weight: the references decode the same bits.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from hf2gguf.checkpoint.stored import DTYPES
+
+Arrays = dict[str, NDArray[Any]]
+
+DOWN, GATE = "model.layers.0.mlp.down_proj", "model.layers.1.mlp.gate_proj"
+SHAPES = {DOWN: (256, 768), GATE: (768, 256)}
+"""The two weights of the tiny model that a sample replaces: out, in."""
+
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+def save(path: Path, tensors: Arrays) -> Path:
+    """Write a safetensors file."""
+    header, data = {}, b""
+    for name, array in tensors.items():
+        raw = array.tobytes()
+        offsets = [len(data), len(data) + len(raw)]
+        header[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": offsets}
+        data += raw
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    return path
+
+
+def _random(seed: str) -> np.random.Generator:
+    return np.random.default_rng(list(seed.encode()))
+
+
+def _words(rng: np.random.Generator, *shape: int) -> NDArray[np.int32]:
+    return rng.integers(-(2**31), 2**31, shape, np.int64).astype(np.int32)
+
+
+def _scales(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+    return (rng.uniform(0.5, 1.5, shape) * 2.0 ** rng.integers(-9, -6, shape)).astype(np.float32)
+
+
+def _fp8(rng: np.random.Generator, *shape: int) -> NDArray[Any]:
+    bits = rng.integers(0, 256, shape, np.uint8)
+    bits[(bits & 0x7F) == 0x7F] = 0x3C  # no NaN
+    return bits.view(ml_dtypes.float8_e4m3fn)
+
+
+def fp8(scale: str) -> tuple[Arrays, dict[str, Any]]:
+    """FP8 with a scale a tensor, a row, or a block of 128 by 128 (the last ones cut off)."""
+    made: Arrays = {}
+    for name, (rows, columns) in SHAPES.items():
+        rng = _random(name + scale)
+        shape = {"tensor": (1,), "row": (rows, 1), "block": (-(-rows // 128), -(-columns // 128))}[scale]
+        made[f"{name}.weight"] = _fp8(rng, rows, columns)
+        made[f"{name}.weight_scale_inv"] = _scales(rng, *shape)
+    return made, {"quant_method": "fp8"} | ({"weight_block_size": [128, 128]} if scale == "block" else {})
+
+
+def gptq(bits: int, *, act_order: bool, v2: bool, size: int = 128) -> tuple[Arrays, dict[str, Any]]:
+    """GPTQ; the order of the columns' groups is shuffled for act-order."""
+    made: Arrays = {}
+    for name, (rows, columns) in SHAPES.items():
+        rng = _random(f"{name}gptq{bits}{act_order}")
+        groups = columns // size
+        made[f"{name}.qweight"] = _words(rng, columns * bits // 32, rows)
+        made[f"{name}.qzeros"] = _words(rng, groups, rows * bits // 32)
+        made[f"{name}.scales"] = _scales(rng, groups, rows).astype(np.float16)
+        index = (np.arange(columns) // size).astype(np.int32)
+        made[f"{name}.g_idx"] = rng.permutation(index) if act_order else index
+    config = {"quant_method": "gptq", "bits": bits, "group_size": size, "desc_act": act_order}
+    return made, config | {"checkpoint_format": "gptq_v2" if v2 else "gptq"}
+
+
+def awq(size: int = 64) -> tuple[Arrays, dict[str, Any]]:
+    """AWQ, version gemm."""
+    made: Arrays = {}
+    for name, (rows, columns) in SHAPES.items():
+        rng = _random(name + "awq")
+        made[f"{name}.qweight"] = _words(rng, columns, rows // 8)
+        made[f"{name}.qzeros"] = _words(rng, columns // size, rows // 8)
+        made[f"{name}.scales"] = _scales(rng, columns // size, rows).astype(np.float16)
+    return made, {"quant_method": "awq", "bits": 4, "group_size": size, "version": "gemm", "zero_point": True}
+
+
+def bitsandbytes(kind: str, *, nested: bool, dtype: str = "bfloat16") -> tuple[Arrays, dict[str, Any]]:
+    """NF4 or FP4 (levels as the library stores them), or INT8."""
+    made: Arrays = {}
+    for name, (rows, columns) in SHAPES.items():
+        rng = _random(f"{name}{kind}{nested}")
+        weight = f"{name}.weight"
+        if kind == "int8":
+            made[weight] = rng.integers(-127, 128, (rows, columns), np.int8)
+            made[f"{name}.SCB"] = _scales(rng, rows) * 100
+            continue
+        count, block = rows * columns, 64
+        state: dict[str, Any] = {"quant_type": kind, "blocksize": block, "dtype": dtype, "shape": [rows, columns]}
+        made[weight] = rng.integers(0, 256, (count // 2, 1), np.uint8)
+        made[f"{weight}.quant_map"] = LEVELS[kind]
+        if nested:
+            state |= {"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.0123456}
+            made[f"{weight}.absmax"] = rng.integers(0, 256, count // block, np.uint8)
+            made[f"{weight}.nested_absmax"] = _scales(rng, -(-count // block // 256))
+            made[f"{weight}.nested_quant_map"] = np.sort(rng.uniform(-1, 1, 256)).astype(np.float32)
+        else:
+            made[f"{weight}.absmax"] = _scales(rng, count // block)
+        made[f"{weight}.quant_state.bitsandbytes__{kind}"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    return made, {"quant_method": "bitsandbytes", "load_in_4bit": kind != "int8", "load_in_8bit": kind == "int8"}
+
+
+_NF4 = (
+    "-1 -0.6961928009986877 -0.5250730514526367 -0.39491748809814453 -0.28444138169288635 -0.18477343022823334"
+    " -0.09105003625154495 0 0.07958029955625534 0.16093020141124725 0.24611230194568634 0.33791524171829224"
+    " 0.44070982933044434 0.5626170039176941 0.7229568362236023 1"
+)
+_FP4 = "0 0.0052083333 0.6666667 1 0.33333333 0.5 0.16666667 0.25"
+LEVELS = {
+    "nf4": np.array(_NF4.split(), np.float64).astype(np.float32),
+    "fp4": np.concatenate([(fp4 := np.array(_FP4.split(), np.float64).astype(np.float32)), 0 - fp4]),
+}
+
+
+def compressed(bits: int, *, size: int | None, zero: bool) -> tuple[Arrays, dict[str, Any]]:
+    """compressed-tensors, packed, by groups or (without ``size``) by rows."""
+    made: Arrays = {}
+    for name, (rows, columns) in SHAPES.items():
+        rng = _random(f"{name}packed{bits}{size}{zero}")
+        groups = columns // size if size else 1
+        weight = f"{name}.weight"
+        made[f"{weight}_packed"] = _words(rng, rows, columns * bits // 32)
+        made[f"{weight}_scale"] = _scales(rng, rows, groups).astype(ml_dtypes.bfloat16)
+        made[f"{weight}_shape"] = np.array([rows, columns], np.int64)
+        if zero:
+            made[f"{weight}_zero_point"] = _words(rng, rows * bits // 32, groups)
+    recipe = {"num_bits": bits, "type": "int", "strategy": "group" if size else "channel", "group_size": size}
+    return made, _compressed_config("pack-quantized", recipe | {"symmetric": not zero})
+
+
+def compressed_rows(kind: str, *, zero: bool = False) -> tuple[Arrays, dict[str, Any]]:
+    """compressed-tensors, FP8 or INT8, a scale a row."""
+    made: Arrays = {}
+    for name, (rows, columns) in SHAPES.items():
+        rng = _random(f"{name}{kind}{zero}")
+        weight = f"{name}.weight"
+        fp8 = kind == "float"
+        made[weight] = _fp8(rng, rows, columns) if fp8 else rng.integers(-128, 128, (rows, columns), np.int8)
+        made[f"{weight}_scale"] = _scales(rng, rows, 1).astype(ml_dtypes.bfloat16)
+        if zero:
+            made[f"{weight}_zero_point"] = rng.integers(-20, 20, (rows, 1), np.int8)
+    recipe = {"num_bits": 8, "type": kind, "strategy": "channel", "group_size": None, "symmetric": not zero}
+    return made, _compressed_config(f"{kind}-quantized", recipe)
+
+
+def _compressed_config(layout: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    groups = {"group_0": {"targets": ["Linear"], "weights": recipe}}
+    return {"quant_method": "compressed-tensors", "format": layout, "config_groups": groups}
+
+
+def bitnet() -> tuple[Arrays, dict[str, Any]]:
+    """BitNet: three values in two bits (the fourth pattern never occurs)."""
+    made: Arrays = {}
+    for name, (rows, columns) in SHAPES.items():
+        rng = _random(name + "bitnet")
+        digits = rng.integers(0, 3, (4, rows // 4, columns), np.uint8)
+        made[f"{name}.weight"] = (digits << np.array([0, 2, 4, 6], np.uint8)[:, None, None]).sum(0).astype(np.uint8)
+        made[f"{name}.weight_scale"] = np.array([37.25], ml_dtypes.bfloat16)
+    return made, {"quant_method": "bitnet"}
+
+
+UPSTREAM = {
+    "fp8-tensor": fp8("tensor"),
+    "fp8-row": fp8("row"),
+    "fp8-block": fp8("block"),
+    **{f"gptq-{bits}": gptq(bits, act_order=False, v2=False) for bits in (2, 4, 8)},
+    "gptq-4-act-order": gptq(4, act_order=True, v2=False),
+    "gptq-8-act-order-v2": gptq(8, act_order=True, v2=True),
+    "packed-4": compressed(4, size=128, zero=False),
+    "packed-4-zero": compressed(4, size=32, zero=True),
+    "packed-8": compressed(8, size=128, zero=False),
+    "rows-fp8": compressed_rows("float"),
+    "rows-int8": compressed_rows("int"),
+    "bitnet": bitnet(),
+}
+"""What upstream's converter decodes."""
+
+OTHERS = {
+    "gptq-3": gptq(3, act_order=False, v2=False),
+    "gptq-3-act-order": gptq(3, act_order=True, v2=True, size=64),
+    "awq": awq(),
+    "nf4": bitsandbytes("nf4", nested=False),
+    "nf4-nested": bitsandbytes("nf4", nested=True),
+    "nf4-nested-float16": bitsandbytes("nf4", nested=True, dtype="float16"),
+    "fp4-float32": bitsandbytes("fp4", nested=False, dtype="float32"),
+    "int8": bitsandbytes("int8", nested=False),
+    "packed-4-rows": compressed(4, size=None, zero=True),
+    "rows-int8-zero": compressed_rows("int", zero=True),
+}
+"""What only the publishing libraries decode."""
+
+SAMPLES = UPSTREAM | OTHERS
