@@ -115,9 +115,10 @@ def _kind(field: Field) -> str:
 def _brief(field: Field, width: int) -> str:
     if field.count is None:
         return float32(field.value) if field.type is ValueType.FLOAT32 else value(field.value, width)
-    cells = [float32(v) if field.item is ValueType.FLOAT32 else value(v, 24) for v in field.first(8)]
-    rest = ", …" if field.count > len(cells) else ""
-    return short(", ".join(cells), width - len(rest)) + rest
+    few = [float32(v) if field.item is ValueType.FLOAT32 else value(v, 24) for v in field.first(8)]
+    while few and len(", ".join(few)) + 3 > width:
+        few.pop()
+    return ", ".join(few) + (", …" if field.count > len(few) else "")
 
 
 def tensors(out: Console, tensors: list[Tensor], alike: bool, full: bool) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .reader import GGUFFile
+    from .shards import ShardSet
 
 _MOST = 200
 """Rows of a table that are shown; the rest is counted."""
 
 
-def page(file: GGUFFile) -> str:
+def page(file: GGUFFile | ShardSet) -> str:
     """A heading and two tables, metadata and tensors, as HTML; everything from the file is escaped."""
     fields = [(key, field.type_name, _brief(field.value)) for key, field in list(file.fields.items())[:_MOST]]
     tensors = [

@@ -104,6 +104,11 @@ class ShardSet:
     def __repr__(self) -> str:
         return f"<{len(self.files)} of {self.first!r}, {len(self.tensors)} tensors in all, {self.size:,} bytes>"
 
+    def _repr_html_(self) -> str:
+        from .html import page
+
+        return page(self)
+
 
 def open_shards(path: str | os.PathLike[str]) -> ShardSet:
     """Open the whole set that a file belongs to, whichever shard it is; a file that is no shard is a set of one.
