@@ -60,6 +60,8 @@ def command(
     from gguf_py import KQuantsError, copying
     from gguf_py import edit as editing
 
+    from .show import console
+
     with gguf_py.open(file) as model:
         try:
             fields = model.fields
@@ -74,9 +76,12 @@ def command(
             layout = copying.plan_rewrite(model, after)
         except KQuantsError as fault:
             raise KQuantsError(f"{file}: {fault}") from None
+        changes = _changes(fields, {f.key: f for f in after})  # told before FILE, which has the old values, changes
         ending = _write(model, after, layout, output, dry_run)
-        _show(fields, {f.key: f for f in after})
-        click.echo(ending)
+    out = console()
+    for line, style in changes:
+        out.print(line, style=style, soft_wrap=True)
+    click.echo(ending)
 
 
 def _write(model: GGUFFile, fields: list[Field], layout: Layout, output: Path | None, dry_run: bool) -> str:
@@ -96,20 +101,19 @@ def _write(model: GGUFFile, fields: list[Field], layout: Layout, output: Path | 
     return f"{would}written {'anew' if output is None else f'to {output}'} ({size(layout.size)})"
 
 
-def _show(old: Mapping[str, Field], new: Mapping[str, Field]) -> None:
-    """Say what is different, key by key."""
-    from .show import console, value, visible
+def _changes(old: Mapping[str, Field], new: Mapping[str, Field]) -> list[tuple[str, str]]:
+    """What is different, key by key, each line with its colour."""
+    from .show import value, visible
 
-    out = console()
+    lines = []
     for key in dict.fromkeys((*old, *new)):
         if key not in new:
-            out.print(f"- {visible(key)} = {value(old[key].value)}", style="red", soft_wrap=True)
+            lines.append((f"- {visible(key)} = {value(old[key].value)}", "red"))
         elif key not in old:
-            kind = new[key].type_name
-            out.print(f"+ {visible(key)} ({kind}) = {value(new[key].value)}", style="green", soft_wrap=True)
+            lines.append((f"+ {visible(key)} ({new[key].type_name}) = {value(new[key].value)}", "green"))
         elif old[key] != new[key]:
-            told = f"~ {visible(key)} = {value(old[key].value)} → {value(new[key].value)}"
-            out.print(told, style="yellow", soft_wrap=True)
+            lines.append((f"~ {visible(key)} = {value(old[key].value)} → {value(new[key].value)}", "yellow"))
+    return lines
 
 
 def _pair(text: str) -> tuple[str, str]:
