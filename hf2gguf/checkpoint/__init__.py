@@ -18,7 +18,7 @@ from gguf_py.errors import KQuantsError
 from kquants.source import Source
 
 from . import safetensors, torch
-from .encodings import Weights, decoded
+from .encodings import Weights, decoded, fitting
 from .folder import Shard, inside, read_json, shown
 from .plain import plain
 from .stored import Stored
@@ -63,7 +63,7 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
     @cached_property
     def tensors(self) -> Mapping[str, Source]:
         """Every tensor by name, quantized encodings decoded to F32 row by row as they are read."""
-        return _Decoded(self.stored, decoded(self.stored, self.json("config.json") or {}, self.dir))
+        return _Decoded(self.stored, decoded(self.stored, self.json("config.json") or {}, self.dir), self.dir)
 
     def _index(self) -> dict[str, Stored]:
         names, weight_map = _parts(self)
@@ -95,12 +95,15 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
 class _Decoded(Mapping[str, Source]):
     """Sources made when they are asked for: a checkpoint has tens of thousands of tensors."""
 
-    def __init__(self, stored: Mapping[str, Stored], weights: Weights) -> None:
-        self._stored, self._weights = stored, weights
+    def __init__(self, stored: Mapping[str, Stored], weights: Weights, folder: Path) -> None:
+        self._stored, self._weights, self._folder = stored, weights, folder
 
     def __getitem__(self, name: str) -> Source:
         how = self._weights[name]
-        return plain(self._stored[name]) if how is None else how()
+        if how is None:
+            return plain(self._stored[name])
+        with fitting(self._folder):
+            return how()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._weights)

@@ -6,7 +6,8 @@ upstream knows the method; for the others a decoded weight stands where its firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,17 @@ def decoded(stored: Tensors, config: Mapping[str, Any], folder: Path) -> Weights
         return plain
     if method not in _METHODS:
         raise KQuantsError(f"{folder}: weights quantized by {shown(method)}, expected one of {', '.join(_METHODS)}")
-    return _METHODS[method](stored, settings, plain)
+    with fitting(folder):
+        return _METHODS[method](stored, settings, plain)
+
+
+@contextmanager
+def fitting(folder: Path) -> Iterator[None]:
+    """Turns what goes wrong with a nonsensical ``quantization_config`` into one sentence."""
+    try:
+        yield
+    except (TypeError, AttributeError, LookupError) as fault:
+        raise KQuantsError(f"{folder}: quantization_config makes no sense ({fault})") from fault
 
 
 def _settings(config: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
@@ -62,7 +73,8 @@ def _settings(config: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]
 
 def _part(stored: Tensors, name: str) -> Stored:
     if name not in stored:
-        raise KQuantsError(f"the checkpoint lacks the tensor {shown(name)}, a part of a quantized weight")
+        folder = next(iter(stored.values())).shard.path.parent
+        raise KQuantsError(f"{folder}: lacks the tensor {shown(name)}, a part of a quantized weight")
     return stored[name]
 
 

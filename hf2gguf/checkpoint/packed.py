@@ -7,6 +7,8 @@ in a word and in where the zero comes from. Sources: AutoGPTQ, AutoAWQ and compr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,20 @@ Codes = NDArray[np.int32]
 
 AWQ_PLACE = (0, 4, 1, 5, 2, 6, 3, 7)
 """The nibble in which AWQ puts each of eight neighbouring columns."""
+
+
+@lru_cache(maxsize=16)
+def _stripe(stored: Stored, first: int, last: int) -> NDArray[np.generic]:
+    return stored.block(0, stored.shape[0], first, last)
+
+
+def _columns(stored: Stored, lo: int, hi: int) -> NDArray[np.generic]:
+    """Columns ``lo`` to ``hi`` of a matrix, read in stripes of 2 MB that neighbouring pieces of work share."""
+    wide = max(64, (2 << 20) // max(1, stored.shape[0] * stored.kind.itemsize))
+    firsts = range(lo - lo % wide, hi, wide)
+    stripes = [_stripe(stored, first, min(first + wide, stored.columns)) for first in firsts]
+    found = stripes[0] if len(stripes) == 1 else np.concatenate(stripes, axis=1)
+    return np.ascontiguousarray(found[:, lo - firsts[0] : hi - firsts[0]])
 
 
 def unpack(words: NDArray[np.generic], bits: int, first: int, last: int) -> Codes:
@@ -62,21 +78,22 @@ def gptq(parts: Quantized, bits: int, zero_offset: int) -> Source:
         expect(parts.g_idx, "I32", (columns,))
 
     def rows(lo: int, hi: int) -> Floats:
-        codes = unpack(np.ascontiguousarray(parts.qweight.block(0, words, lo, hi).T), bits, 0, columns)
+        codes = unpack(np.ascontiguousarray(_columns(parts.qweight, lo, hi).T), bits, 0, columns)
         low, high = lo * bits // 32, -(-hi * bits // 32)
-        packed = np.ascontiguousarray(parts.qzeros.block(0, groups, low, high))
+        packed = _columns(parts.qzeros, low, high)
         start = lo - low * 32 // bits
         zeros = unpack(packed, bits, start, start + hi - lo) if not low * 32 % bits else _zeros3(parts, groups, lo, hi)
-        scales = floats(parts.scales.block(0, groups, lo, hi))
+        scales = floats(_columns(parts.scales, lo, hi))
         group = _groups(parts, columns, groups)
-        return scales.T[:, group] * (codes - (zeros + zero_offset).T[:, group]).astype(np.float32)
+        offset = (zeros + zero_offset).T
+        return scales.T.take(group, axis=1) * (codes - offset.take(group, axis=1)).astype(np.float32)
 
     return computed((out, columns), rows, parts.qweight)
 
 
 def _zeros3(parts: Quantized, groups: int, lo: int, hi: int) -> Codes:
     """Zeros of 3 bits where the reading would begin inside a code: read from the row's beginning."""
-    packed = np.ascontiguousarray(parts.qzeros.block(0, groups, 0, -(-hi * 3 // 32)))
+    packed = _columns(parts.qzeros, 0, -(-hi * 3 // 32))
     return unpack(packed, 3, lo, hi)
 
 
@@ -101,14 +118,14 @@ def awq(parts: Quantized, bits: int) -> Source:
     place = 4 * np.array(AWQ_PLACE, np.uint32)
 
     def nibbles(stored: Stored, lo: int, hi: int) -> Codes:
-        packed = np.ascontiguousarray(stored.block(0, stored.shape[0], lo // 8, -(-hi // 8))).view(np.uint32)
+        packed = _columns(stored, lo // 8, -(-hi // 8)).view(np.uint32)
         codes = ((packed[:, :, None] >> place) & np.uint32(15)).reshape(len(packed), -1)
         return codes[:, lo % 8 : lo % 8 + hi - lo].astype(np.int32)
 
     def rows(lo: int, hi: int) -> Floats:
         group = np.arange(columns) // max(-(-columns // groups), 1)
-        zeros, scales = nibbles(parts.qzeros, lo, hi), floats(parts.scales.block(0, groups, lo, hi))
-        return (nibbles(parts.qweight, lo, hi) - zeros[group]).T.astype(np.float32) * scales[group].T
+        zeros, scales = nibbles(parts.qzeros, lo, hi), floats(_columns(parts.scales, lo, hi))
+        return ((nibbles(parts.qweight, lo, hi) - zeros[group]).astype(np.float32) * scales[group]).T
 
     return computed((8 * words, columns), rows, parts.qweight)
 
@@ -137,13 +154,12 @@ def compressed(parts: Compressed, bits: int, group_size: int | None) -> Source:
     per_word = 32 // bits
     words = -(-shape[1] // per_word)
     expect(parts.packed, "I32", (shape[0], words))
-    groups = parts.scale.shape[-1] if len(parts.scale.shape) == 2 else 1
+    scale = parts.scale if len(parts.scale.shape) == 2 else parts.scale.reshaped(prod(parts.scale.shape), 1)
+    groups = scale.shape[1]
     size = group_size if group_size and group_size > 0 else shape[1]
     if groups != -(-shape[1] // max(size, 1)):
-        raise KQuantsError(
-            f"{where}: {shown(parts.scale.name)} has {groups} groups a row of {shape[1]}, each of {size}"
-        )
-    expect(parts.scale, "F16 BF16 F32", (shape[0] if parts.scale.shape[0] != 1 else 1, groups))
+        raise KQuantsError(f"{where}: {shown(scale.name)} has {groups} groups a row of {shape[1]}, each of {size}")
+    expect(scale, "F16 BF16 F32", (shape[0] if scale.shape[0] != 1 else 1, groups))
     if parts.zero is not None:
         expect(parts.zero, "I32", (-(-shape[0] // per_word), groups))
     if parts.g_idx is not None:
@@ -151,8 +167,7 @@ def compressed(parts: Compressed, bits: int, group_size: int | None) -> Source:
 
     def rows(lo: int, hi: int) -> Floats:
         codes = unpack(parts.packed.values(lo, hi), bits, 0, shape[1])
-        own = parts.scale.shape[0] != 1
-        scales = floats(parts.scale.values(lo, hi) if own else parts.scale.values(0, 1))
+        scales = floats(scale.values(lo, hi) if scale.shape[0] != 1 else scale.values(0, 1))
         group = np.arange(shape[1]) // size
         if parts.g_idx is not None:
             group = _groups(Quantized(parts.packed, parts.packed, parts.scale, parts.g_idx), shape[1], groups)

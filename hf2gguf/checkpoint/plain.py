@@ -57,9 +57,12 @@ def computed(
 
 
 def expect(stored: Stored, dtypes: str, shape: tuple[int | None, ...]) -> Stored:
-    """The tensor itself; raises KQuantsError unless it has one of the number types and the shape (None: any size)."""
+    """The tensor itself; raises KQuantsError unless it has one of the number types and the shape.
+
+    None in the shape stands for any size but 0.
+    """
     fits = len(stored.shape) == len(shape) and all(
-        want in (None, n) for n, want in zip(stored.shape, shape, strict=True)
+        want == n or (want is None and n > 0) for n, want in zip(stored.shape, shape, strict=True)
     )
     if stored.dtype not in dtypes.split() or not fits:
         wanted = ", ".join("any" if n is None else str(n) for n in shape)

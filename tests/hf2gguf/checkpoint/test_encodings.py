@@ -177,6 +177,9 @@ def test_parts_that_are_missing_or_short(name: str, part: str, tmp_path: Path) -
         ("fp8-block", {"weight_block_size": "x"}, "does not fit"),
         ("packed-4", {"format": "marlin-24"}, "marlin-24"),
         ("packed-4", {"config_groups": {}}, "recipes"),
+        ("packed-4", {"config_groups": [3]}, "no sense"),
+        ("packed-4", {"config_groups": {"a": {"weights": {"num_bits": 4, "group_size": "x"}}}}, "no sense"),
+        ("gptq-4", {"bits": "4"}, "of 4 bits"),
     ],
 )
 def test_settings_that_are_wrong(name: str, change: dict[str, Any], says: str, tmp_path: Path) -> None:
