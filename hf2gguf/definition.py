@@ -56,7 +56,7 @@ def load(path: Path) -> Definition:
     """The definition in a file; raises KQuantsError saying what in it does not fit the form."""
     page = _page(path)
     for key in page:
-        if key not in (*_TABLES, *_LISTS, "base", "architecture", "classes"):
+        if key not in (*_TABLES, *_LISTS, "first", "base", "architecture", "classes"):
             raise KQuantsError(f"{path}: there is no table {key!r} in an architecture file")
     base = load(_known(path, page["base"])) if "base" in page else None
     architecture = page.get("architecture", base.architecture if base else "")
@@ -71,7 +71,11 @@ def load(path: Path) -> Definition:
         # What a page says about tensors is tried first; a key set again keeps its place.
         tables[table] = {**over, **under, **over} if table == "tensors" else {**under, **over}
     # Metadata is set page by page, the base's first, so that a key the base left out comes after all of the base's.
-    tables["metadata"] = (*(base.metadata if base else ()), *page.get("metadata", {}).items())
+    tables["metadata"] = (
+        *page.get("first", {}).items(),
+        *(base.metadata if base else ()),
+        *page.get("metadata", {}).items(),
+    )
     lists: dict[str, Any] = {key: tuple(page.get(key, ())) + (getattr(base, key) if base else ()) for key in _LISTS}
     lists["rename"] = tuple((str(a), str(b)) for a, b in lists["rename"])
     return Definition(path.stem, architecture, tuple(page.get("classes", ())), **tables, **lists)

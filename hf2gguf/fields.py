@@ -41,7 +41,7 @@ class Fields:
         if value is None or (isinstance(value, (str, list, tuple)) and not value):
             return
         known = _KNOWN.get(key)
-        if not key.startswith(("general.", "tokenizer.", "split.")):
+        if not key.startswith(("general.", "tokenizer.", "split.", "diffusion.")):
             key = f"{self.architecture}.{key}"
         if isinstance(value, (list, tuple)):
             self.add([Field.of(key, list(value))])

@@ -24,12 +24,15 @@ _NOT_TERNARY = re.compile(
 
 
 def target_type(name: str, shape: tuple[int, ...], outtype: str, forced: Mapping[str, str]) -> TensorType:
-    """The type of the tensor ``name``; ``forced`` maps patterns of names to types that an architecture insists on."""
+    """The type of the tensor ``name``; ``forced`` maps patterns of names to types that an architecture insists on.
+
+    The type ``outtype`` there means the output's own, whatever the rules below would say.
+    """
     if len(shape) <= 1 or name.endswith("_norm.weight"):
         return tensor_type("F32")
     for pattern, type_ in forced.items():
         if re.fullmatch(pattern, name):
-            return _fitting(type_, shape)
+            return _fitting(outtype if type_ == "outtype" else type_, shape)
     if _ALWAYS_F32.fullmatch(name) or not name.endswith((".weight", ".lora_a", ".lora_b")):
         return tensor_type("F32")
     if outtype.startswith("tq") and _NOT_TERNARY.fullmatch(name):

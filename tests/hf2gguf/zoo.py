@@ -313,6 +313,10 @@ add("tiny-glm4", bpe("Glm4ForCausalLM", "glm4", head_dim=SIZE, partial_rotary_fa
     ends(BPE) | layers(lambda p: two_norms(p) | norm(f"{p}.post_self_attn_layernorm") | norm(f"{p}.post_mlp_layernorm")
     | attention(p, bias=True) | linear(f"{p}.mlp.gate_up_proj", 2 * WIDE, HIDDEN)
     | linear(f"{p}.mlp.down_proj", HIDDEN, WIDE)), "glm")  # fmt: skip
+add("tiny-glm", bpe("GlmForCausalLM", "glm", head_dim=SIZE, partial_rotary_factor=0.5, attention_bias=True, **GLM),
+    ends(BPE) | layers(lambda p: two_norms(p) | attention(p, bias=True)
+    | linear(f"{p}.mlp.gate_up_proj", 2 * WIDE, HIDDEN) | linear(f"{p}.mlp.down_proj", HIDDEN, WIDE)),
+    "glm")  # fmt: skip
 add("tiny-glm4moe", bpe("Glm4MoeForCausalLM", "glm4_moe", head_dim=SIZE, partial_rotary_factor=0.5, n_routed_experts=4,
     n_shared_experts=1, moe_intermediate_size=32, num_experts_per_tok=2, first_k_dense_replace=1, norm_topk_prob=True,
     routed_scaling_factor=1.5, n_group=1, topk_group=1, num_nextn_predict_layers=1, **GLM), ends(BPE)
@@ -493,3 +497,152 @@ add("tiny-t5", T5 | {"architectures": ["T5ForConditionalGeneration"]}, T5_ENCODE
     | norm("decoder.final_layer_norm") | layers(lambda p: t5(p, True), prefix="decoder.block"), "t5",
     dtype="F32")  # fmt: skip
 add("tiny-t5-encoder", T5 | {"architectures": ["T5EncoderModel"]}, T5_ENCODER, "t5", dtype="F32")
+
+
+# more of upstream's names
+def moe_oddity(p: str) -> Shapes:
+    """Two layers, the first dense."""
+    return gated(p) if p.endswith("0") else experts(p, 4)
+
+
+add("tiny-mpt", {"architectures": ["MPTForCausalLM"], "model_type": "mpt_as_written", "d_model": HIDDEN,
+    "n_heads": HEADS, "n_layers": LAYERS, "max_seq_len": 256, "vocab_size": BPE,
+    "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": 6}}, {"transformer.wte.weight": (BPE, HIDDEN)} | norm("transformer.norm_f") | layers(lambda p:
+    norm(f"{p}.norm_1") | norm(f"{p}.norm_2") | linear(f"{p}.attn.Wqkv", 3 * HIDDEN, HIDDEN)
+    | linear(f"{p}.attn.out_proj", HIDDEN, HIDDEN) | linear(f"{p}.ffn.up_proj", 4 * HIDDEN, HIDDEN)
+    | linear(f"{p}.ffn.down_proj", HIDDEN, 4 * HIDDEN), prefix="transformer.blocks"), "gpt2")  # fmt: skip
+add("tiny-dbrx", {"architectures": ["DbrxForCausalLM"], "model_type": "dbrx_as_written", "d_model": HIDDEN, "n_heads":
+    HEADS, "n_layers": LAYERS, "max_seq_len": 256, "vocab_size": BPE, "attn_config": {"clip_qkv": 8, "kv_n_heads": 2,
+    "rope_theta": 500000}, "ffn_config": {"ffn_hidden_size": WIDE, "moe_num_experts": 4, "moe_top_k": 2}},
+    {"transformer.wte.weight": (BPE, HIDDEN), "lm_head.weight": (BPE, HIDDEN)} | norm("transformer.norm_f")
+    | layers(lambda p: norm(f"{p}.norm_attn_norm.norm_1") | norm(f"{p}.norm_attn_norm.norm_2")
+    | linear(f"{p}.norm_attn_norm.attn.Wqkv", 128, HIDDEN) | linear(f"{p}.norm_attn_norm.attn.out_proj", HIDDEN, HIDDEN)
+    | linear(f"{p}.ffn.router.layer", 4, HIDDEN) | {f"{p}.ffn.experts.mlp.{w}": (4 * WIDE, HIDDEN) for w in
+    ("w1", "v1", "w2")}, prefix="transformer.blocks"), "gpt2")  # fmt: skip
+add("tiny-orion", base("OrionForCausalLM", "orion_as_written"), ends(bias=True) | layers(lambda p: two_norms(p, True)
+    | attention(p) | gated(p)))  # fmt: skip
+add("tiny-minicpm", base("MiniCPMForCausalLM", "minicpm_as_written", scale_emb=12, scale_depth=1.4, dim_model_base=16,
+    rope_scaling={"rope_type": "longrope", "long_factor": [1.0 + i / 3 for i in range(8)], "short_factor":
+    [1.0 + i / 7 for i in range(8)], "original_max_position_embeddings": 256}), llama(tied=True))  # fmt: skip
+add("tiny-minicpm3", base("MiniCPM3ForCausalLM", "minicpm3_as_written", **{k: v for k, v in MLA.items() if "lora" in k
+    or "head" in k}, q_lora_rank=32), ends(tied=True) | layers(lambda p: two_norms(p) | latent(p)
+    | gated(p)))  # fmt: skip
+add("tiny-plm", bpe("PLMForCausalLM", "plm_as_written", **{k: v for k, v in MLA.items() if "lora" in k or "head" in k}),
+    ends(BPE, tied=True) | layers(lambda p: two_norms(p) | latent(p, False) | linear(f"{p}.mlp.up_proj", WIDE, HIDDEN)
+    | linear(f"{p}.mlp.down_proj", HIDDEN, WIDE)), "gpt2")  # fmt: skip
+add("tiny-lfm2moe", bpe("Lfm2MoeForCausalLM", "lfm2_moe", norm_eps=1e-5, rms_norm_eps=..., conv_L_cache=3,
+    num_dense_layers=1, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, layer_types=["conv",
+    "full_attention"]), {"model.embed_tokens.weight": (BPE, HIDDEN)} | norm("model.embedding_norm") | layers(lambda p:
+    {n: s for n, s in lfm2(p).items() if p.endswith("0") or "feed_forward" not in n} | ({} if p.endswith("0") else
+    linear(f"{p}.feed_forward.gate", 4, HIDDEN) | {f"{p}.feed_forward.expert_bias": (4,)} | {n.replace(
+    "block_sparse_moe", "feed_forward"): s for n, s in mixtral(p, 4).items() if "experts" in n})), "gpt2",
+    dtypes={"expert_bias": "F32"})  # fmt: skip
+add("tiny-dots1", bpe("Dots1ForCausalLM", "dots1", n_routed_experts=4, num_experts_per_tok=2, n_shared_experts=1,
+    moe_intermediate_size=32, first_k_dense_replace=1, routed_scaling_factor=2.5, norm_topk_prob=True,
+    scoring_func="sigmoid", n_group=1, topk_group=1, sliding_window=None, head_dim=SIZE), ends(BPE)
+    | layers(lambda p: two_norms(p) | attention(p) | qk_norms(p) | moe_oddity(p) | ({} if p.endswith("0") else
+    gated(p, 32, "mlp.shared_experts") | {f"{p}.mlp.gate.e_score_correction_bias": (4,)})), "gpt2")  # fmt: skip
+add("tiny-bailingmoe", bpe("BailingMoeForCausalLM", "bailing_as_written", num_experts=4, num_experts_per_tok=2,
+    num_shared_experts=1, moe_intermediate_size=32, first_k_dense_replace=0, norm_topk_prob=True),
+    {"model.word_embeddings.weight": (BPE, HIDDEN), "lm_head.weight": (BPE, HIDDEN)} | norm("model.norm")
+    | layers(lambda p: two_norms(p)
+    | linear(f"{p}.attention.query_key_value", 8 * SIZE, HIDDEN) | linear(f"{p}.attention.dense", HIDDEN, HIDDEN)
+    | experts(p, 4) | gated(p, 32, "mlp.shared_experts")), "gpt2")  # fmt: skip
+add("tiny-codeshell", {"architectures": ["CodeShellForCausalLM"], "model_type": "codeshell_as_written", **GPT2,
+    "num_query_groups": 2}, {f"transformer.{n}": s for n, s in (GPT2_ENDS | layers(lambda p: gpt2(p, False, 32),
+    prefix="h")).items() if "wpe" not in n} | {"lm_head.weight": (BPE, HIDDEN)}, "gpt2")  # fmt: skip
+add("tiny-refact", {"architectures": ["GPTRefactForCausalLM"], "model_type": "gpt_refact_as_written", **GPT2},
+    {"transformer.wte.weight": (BPE, HIDDEN), "transformer.ln_f.weight": (HIDDEN,), "lm_head.weight": (BPE, HIDDEN)}
+    | layers(lambda p: norm(f"{p}.ln_1") | norm(f"{p}.ln_2") | linear(f"{p}.attn.q", HIDDEN, HIDDEN)
+    | linear(f"{p}.attn.kv", 2 * SIZE, HIDDEN) | linear(f"{p}.attn.c_proj", HIDDEN, HIDDEN)
+    | linear(f"{p}.mlp.gate_up_proj", 512, HIDDEN) | linear(f"{p}.mlp.c_proj", HIDDEN, 256),
+    prefix="transformer.h"), "gpt2")  # fmt: skip
+add("tiny-maincoder", bpe("MaincoderForCausalLM", "maincoder_as_written", head_dim=SIZE), ends(BPE, tied=True)
+    | layers(lambda p: two_norms(p) | attention(p) | qk_norms(p) | gated(p)), "gpt2")  # fmt: skip
+add("tiny-pangu", base("PanguEmbeddedForCausalLM", "pangu_as_written"), llama(bias=True))
+add("tiny-nanbeige", base("NanbeigeForCausalLM", "nanbeige_as_written", num_loops=2), llama())
+add("tiny-ministral3", base("Ministral3ForCausalLM", "ministral3", head_dim=SIZE, rope_parameters={"type": "yarn",
+    "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 128, "beta_fast": 32.0, "beta_slow": 1.0,
+    "mscale_all_dim": 1.0, "mscale": 1.0, "llama_4_scaling_beta": 0.1, "rope_type": "yarn"}), llama())  # fmt: skip
+add("tiny-qwen2vl", {"architectures": ["Qwen2VLForConditionalGeneration"], "model_type": "qwen2_vl", "vision_config":
+    {"depth": 1}, **{k: v for k, v in base("", None, rope_theta=1e6, **QWEN2, rope_scaling={"type": "mrope",
+    "mrope_section": [2, 3, 3]}).items() if k != "architectures"}}, llama(QWEN, bias=True)
+    | linear("visual.blocks.0.attn.qkv", 96, 32), "qwen2", outtypes=("bf16",))  # fmt: skip
+add("tiny-qwen3vl", {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", "text_config":
+    {k: v for k, v in base("", "qwen3_vl_text", head_dim=32, rope_theta=5e6, rope_scaling={"rope_type": "default",
+    "mrope_section": [8, 4, 4], "mrope_interleaved": True}, **QWEN2).items() if k != "architectures"}, "vision_config":
+    {"deepstack_visual_indexes": [0, 1], "depth": 2}}, {n.replace("model.", "model.language_model."): s for n, s in
+    (ends(QWEN, tied=True) | layers(lambda p: two_norms(p) | attention(p, size=32) | qk_norms(p, 32, 32)
+    | gated(p))).items()} | linear("model.visual.blocks.0.attn.qkv", 96, 32), "qwen2", outtypes=("bf16",))  # fmt: skip
+add("tiny-qwen3vlmoe", {"architectures": ["Qwen3VLMoeForConditionalGeneration"], "model_type": "qwen3_vl_moe",
+    "text_config": {k: v for k, v in base("", "qwen3_vl_moe_text", head_dim=SIZE, rope_theta=5e6, num_experts=4,
+    num_experts_per_tok=2, moe_intermediate_size=32, rope_scaling={"rope_type": "default", "mrope_section": [4, 2, 2]},
+    **QWEN2).items() if k != "architectures"}, "vision_config": {"deepstack_visual_indexes": [0], "depth": 2}},
+    {n.replace("model.", "model.language_model."): s for n, s in (ends(QWEN) | layers(lambda p: two_norms(p)
+    | attention(p) | qk_norms(p) | linear(f"{p}.mlp.gate", 4, HIDDEN)
+    | {f"{p}.mlp.experts.gate_up_proj": (4, HIDDEN, 64),
+    f"{p}.mlp.experts.down_proj": (4, 32, HIDDEN)})).items()}, "qwen2", outtypes=("bf16",))  # fmt: skip
+add("tiny-distilbert", {"architectures": ["DistilBertModel"], "model_type": "distilbert", "dim": HIDDEN, "hidden_dim":
+    WIDE, "n_layers": LAYERS, "n_heads": HEADS, "max_position_embeddings": 128, "vocab_size": 30522},
+    {"embeddings.word_embeddings.weight": (30522, HIDDEN), "embeddings.position_embeddings.weight": (128, HIDDEN)}
+    | norm("embeddings.LayerNorm", bias=True) | layers(lambda p: {n: s for q in ("q_lin", "k_lin", "v_lin", "out_lin")
+    for n, s in linear(f"{p}.attention.{q}", HIDDEN, HIDDEN, True).items()} | norm(f"{p}.sa_layer_norm", bias=True)
+    | norm(f"{p}.output_layer_norm", bias=True) | linear(f"{p}.ffn.lin1", WIDE, HIDDEN, True)
+    | linear(f"{p}.ffn.lin2", HIDDEN, WIDE, True), prefix="transformer.layer"), "bert", dtype="F32")  # fmt: skip
+add("tiny-modernbert", bpe("ModernBertModel", "modernbert", norm_eps=1e-5, rms_norm_eps=..., local_attention=64,
+    global_attn_every_n_layers=3, global_rope_theta=160000.0, local_rope_theta=10000.0, num_key_value_heads=...,
+    hidden_activation="gelu", classifier_pooling="mean", cls_token_id=50256, sep_token_id=50256, pad_token_id=50256),
+    {"embeddings.tok_embeddings.weight": (BPE, HIDDEN)} | norm("embeddings.norm") | norm("final_norm")
+    | layers(lambda p: ({} if p.endswith("0") else norm(f"{p}.attn_norm")) | norm(f"{p}.mlp_norm")
+    | linear(f"{p}.attn.Wqkv", 3 * HIDDEN, HIDDEN) | linear(f"{p}.attn.Wo", HIDDEN, HIDDEN)
+    | linear(f"{p}.mlp.Wi", 2 * WIDE, HIDDEN) | linear(f"{p}.mlp.Wo", HIDDEN, WIDE), prefix="layers"),
+    "gpt2")  # fmt: skip
+add("tiny-eurobert", bpe("EuroBertModel", "eurobert_as_written", rope_theta=250000), {n.removeprefix("model."): s for
+    n, s in llama(BPE, tied=True).items()}, "gpt2")  # fmt: skip
+add("tiny-embeddinggemma", base("Gemma3TextModel", "gemma3_text", **GEMMA3), {n.removeprefix("model."): s for n, s in
+    GEMMA3_TENSORS.items()}, files=POOLING | {"1_Pooling/config.json":
+    '{"pooling_mode_mean_tokens": true}'})  # fmt: skip
+add("tiny-llada-moe", bpe("LLaDAMoEModelLM", "llada_as_written", num_experts=4, num_experts_per_tok=2,
+    expert_intermediate_size=32), ends(BPE) | layers(lambda p: two_norms(p) | attention(p) | qk_norms(p)
+    | experts(p, 4)), "gpt2")  # fmt: skip
+add("tiny-rnd1", bpe("RND1", "rnd1_as_written", head_dim=SIZE, num_experts=4, num_experts_per_tok=2,
+    moe_intermediate_size=32, mask_token_id=50000), ends(BPE) | layers(lambda p: two_norms(p) | attention(p)
+    | qk_norms(p) | experts(p, 4)), "gpt2")  # fmt: skip
+add("tiny-afmoe", bpe("AfmoeForCausalLM", "afmoe", head_dim=SIZE, num_experts=4, num_experts_per_tok=2,
+    num_shared_experts=1, moe_intermediate_size=32, num_dense_layers=1, route_norm=True, route_scale=2.5,
+    score_func="sigmoid", sliding_window=64), ends(BPE) | layers(lambda p: two_norms(p) | attention(p) | qk_norms(p)
+    | linear(f"{p}.self_attn.gate_proj", HIDDEN, HIDDEN) | norm(f"{p}.pre_mlp_layernorm")
+    | norm(f"{p}.post_mlp_layernorm") | (gated(p) if p.endswith("0") else {n.replace("mlp.gate.", "mlp.router.gate."): s
+    for n, s in experts(p, 4).items()} | gated(p, 32, "mlp.shared_experts") | {f"{p}.mlp.expert_bias": (4,)})), "gpt2",
+    dtypes={"expert_bias": "F32"})  # fmt: skip
+add("tiny-smallthinker", bpe("SmallThinkerForCausalLM", "smallthinker_as_written", head_dim=SIZE,
+    moe_num_primary_experts=4, moe_num_active_primary_experts=2, moe_ffn_hidden_size=32, sliding_window_layout=[0, 1],
+    sliding_window_size=64), ends(BPE) | layers(lambda p: two_norms(p) | attention(p)
+    | linear(f"{p}.block_sparse_moe.primary_router", 4, HIDDEN) | {n.replace("mlp", "block_sparse_moe").replace("_proj",
+    ""): s for n, s in experts(p, 4).items() if "experts" in n}), "gpt2")  # fmt: skip
+add("tiny-jais2", bpe("Jais2ForCausalLM", "jais2", head_dim=SIZE, layer_norm_eps=1e-5, rms_norm_eps=...),
+    ends(BPE, bias=True) | layers(lambda p: two_norms(p, True) | attention(p, bias=True)
+    | linear(f"{p}.mlp.up_proj", WIDE, HIDDEN, True) | linear(f"{p}.mlp.down_proj", HIDDEN, WIDE, True)),
+    "gpt2")  # fmt: skip
+add("tiny-llama4", {"architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4", "text_config":
+    {k: v for k, v in bpe("", "llama4_text", head_dim=SIZE, intermediate_size=32, intermediate_size_mlp=WIDE,
+    num_local_experts=4, num_experts_per_tok=1, interleave_moe_layer_step=1, attn_temperature_tuning=True,
+    rope_theta=500000.0, rope_scaling=LLAMA3 | {"factor": 16.0}).items() if k != "architectures"}},
+    {f"language_model.{n}": s for n, s in (ends(BPE) | layers(lambda p: two_norms(p) | attention(p)
+    | linear(f"{p}.feed_forward.router", 4, HIDDEN) | gated(p, 32, "feed_forward.shared_expert")
+    | {f"{p}.feed_forward.experts.gate_up_proj": (4, HIDDEN, 64), f"{p}.feed_forward.experts.down_proj":
+    (4, 32, HIDDEN)})).items()}, "gpt2")  # fmt: skip
+
+OPTIONS: list[tuple[str, tuple[str, ...]]] = [
+    ("tiny-llama", ("--vocab-only",)),
+    ("tiny-qwen3", ("--vocab-only",)),
+    ("tiny-llama", ("--outtype", "f16", "--bigendian")),
+    ("tiny-llama", ("--outtype", "bf16", "--bigendian")),
+    ("tiny-llama", ("--outtype", "q8_0", "--bigendian")),
+    ("tiny-llama", ("--outtype", "f16", "--model-name", "A Name")),
+    ("tiny-mixtral", ("--outtype", "f16", "--split-max-tensors", "7")),
+    ("tiny-mixtral", ("--outtype", "f16", "--split-max-size", "300K")),
+    ("tiny-mixtral", ("--outtype", "f16", "--split-max-size", "300K", "--no-tensor-first-split")),
+    ("tiny-mixtral", ("--outtype", "f16", "--split-max-size", "1G")),
+]
+"""Runs with other options than the type, also compared with upstream's."""

@@ -1,0 +1,59 @@
+"""Make ``digests.json``: the SHA-256 of what upstream's converter writes from each checkpoint of the zoo.
+
+    python -m tests.hf2gguf.make_digests PYTHON CONVERTER [NAME …]
+
+PYTHON is an interpreter with torch and transformers (the digests are of torch 2.13.0 and transformers 5.23.0),
+CONVERTER llama.cpp v0.5.0's ``convert_hf_to_gguf.py``. Names replace their own digests; without any, all are made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .models import write
+from .zoo import OPTIONS, ZOO
+
+DIGESTS = Path(__file__).with_name("digests.json")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -> dict[str, str]:
+    """Digests by file name of what upstream writes with the options."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = write(ZOO[name], Path(place) / name)
+        out = Path(place) / "out"
+        out.mkdir()
+        command = [python, converter, str(folder), "--outfile", str(out / "m.gguf"), *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{name} {' '.join(options)}: {done.stderr[-2000:]}")
+        return {p.name: digest(p) for p in sorted(out.iterdir())}
+
+
+def main() -> None:
+    python, converter, *names = sys.argv[1:]
+    runs = [(name, ("--outtype", t)) for name in names or ZOO for t in ZOO[name].outtypes]
+    runs += [run for run in OPTIONS if not names or run[0] in names]
+    known = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
+    with ThreadPoolExecutor(2) as pool:
+        for (name, options), found in zip(runs, pool.map(lambda r: upstream(python, converter, *r), runs), strict=True):
+            known[" ".join((name, *options))] = found
+            print(name, *options, flush=True)
+    current = {" ".join((n, "--outtype", t)) for n in ZOO for t in ZOO[n].outtypes}
+    current |= {" ".join((n, *o)) for n, o in OPTIONS}
+    DIGESTS.write_text(json.dumps({k: known[k] for k in sorted(known) if k in current}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
