@@ -1,4 +1,4 @@
-"""``kquants verify``: is a file whole and sane?"""
+"""``kquants verify``: is a file whole and sane, and was it made from that source?"""
 
 from __future__ import annotations
 
@@ -6,41 +6,155 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from kquants.attestation import Attestation
+    from kquants.imatrix import Imatrix
+    from kquants.provenance import Departure, Proof
     from kquants.sanity import Check
 
 EPILOG = """\b
 Examples:
   kquants verify model-q4_k_m.gguf
+  kquants verify model-q4_k_m.gguf --source model-f16.gguf
+  kquants verify model-iq3_s.gguf --source model-f16.gguf --imatrix imatrix.gguf --attest model-iq3_s.intoto.json
+  kquants verify model-iq3_s.gguf --attestation model-iq3_s.intoto.json
 """
 STYLES = {"passed": "green", "failed": "red", "not applicable": "dim"}
+MOST = 12
+"""Departing tensors that are listed; the rest is counted."""
+
+_PATH = click.Path(path_type=Path)
 
 
 @click.command(epilog=EPILOG)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=_PATH)
+@click.option("--source", type=_PATH, help="What FILE is said to be quantized from: derive every tensor again.")
+@click.option("--imatrix", type=_PATH, help="The importance matrix it was quantized with.")
+@click.option("--attest", type=_PATH, help="Write the proof here, as an in-toto statement (with --source).")
+@click.option("--attestation", type=_PATH, help="Check FILE (and --source, --imatrix) against such a statement.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads to use; all cores by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-def command(file: Path, as_json: bool) -> None:
-    """Check that FILE is whole and sane: one line a check, exit status 1 when one fails."""
+def command(
+    file: Path,
+    source: Path | None,
+    imatrix: Path | None,
+    attest: Path | None,
+    attestation: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Check that FILE is whole and sane: one line a check, exit status 1 when one fails.
+
+    With --source, derive every tensor again and prove that FILE is, byte for byte, what quantizing SOURCE gives. The
+    file type and the options are read off FILE.
+    """
+    if attest and not source:
+        raise click.UsageError("--attest needs --source: only what was derived again can be attested.")
+    if imatrix and not source:
+        raise click.UsageError("--imatrix needs --source.")
     from kquants.sanity import check_file
 
     from .show import console
 
-    with console(stderr=True).status("reading weights"):
+    stated = _stated(attestation)
+    with console(stderr=True).status("checking"):
         checks = check_file(file)
-    failed = [check for check in checks if check.outcome == "failed"]
+        checks += [] if stated is None else _digests(stated, file, source, imatrix)
+    sound = all(check.outcome != "failed" for check in checks)
+    proof = None
+    if source is not None and checks[0].outcome == "passed":
+        proof = _prove(file, source, imatrix, stated, threads, as_json)
     if as_json:
-        document = {"file": str(file), "passed": not failed, "checks": [asdict(check) for check in checks]}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_document(file, checks, proof), indent=2, ensure_ascii=False))
     else:
-        _show(checks)
-    sys.exit(1 if failed else 0)
+        _show_checks(checks)
+        if proof is not None and source is not None:
+            _show_proof(file, source, imatrix, proof)
+    good = sound and (proof is None or proof.holds)
+    if good and proof is not None and attest is not None and source is not None:
+        _attest(attest, file, source, imatrix, proof)
+    sys.exit(0 if good else 1)
 
 
-def _show(checks: list[Check]) -> None:
+def _prove(
+    file: Path, source: Path, imatrix: Path | None, stated: Attestation | None, threads: int | None, quiet: bool
+) -> Proof:
+    import gguf_py
+    from kquants.imatrix import load
+    from kquants.provenance import prove
+
+    from .progress import reporting
+
+    matrix: Imatrix | None = None if imatrix is None else load(imatrix)
+    recipe = None if stated is None else stated.recipe
+    with gguf_py.open(file) as opened, gguf_py.open_shards(source) as origin, reporting(quiet) as progress:
+        return prove(opened, origin, matrix, recipe, threads, progress)
+
+
+# ------------------------------------------------------------------------------------------------------ attestations
+
+
+def _stated(path: Path | None) -> Attestation | None:
+    if path is None:
+        return None
+    from kquants.attestation import read
+
+    return read(path)
+
+
+def _shards(source: Path) -> list[Path]:
+    import gguf_py
+
+    with gguf_py.open_shards(source) as opened:
+        return [Path(file.path) for file in opened.files]
+
+
+def _digests(stated: Attestation, file: Path, source: Path | None, imatrix: Path | None) -> list[Check]:
+    """The files that are given against the digests of a statement."""
+    from kquants.attestation import sha256
+    from kquants.sanity import Check
+
+    pairs = [("attested file", [file], [stated.file])]
+    pairs += [("attested source", _shards(source), list(stated.source))] if source else []
+    pairs += [("attested imatrix", [imatrix], [stated.imatrix or "none"])] if imatrix else []
+    checks = []
+    for name, paths, expected in pairs:
+        found = [sha256(path) for path in paths]
+        same = found == expected
+        told = f"SHA-256 {found[0]}" if same else f"SHA-256 is {', '.join(found)}, attested is {', '.join(expected)}"
+        checks.append(Check(name, "passed" if same else "failed", told))
+    return checks
+
+
+def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: Proof) -> None:
+    from importlib.metadata import version
+
+    from gguf_py.atomic import replacing, write_all
+    from kquants.attestation import Attestation, sha256, statement
+
+    from .main import LLAMA_CPP
+
+    sources = _shards(source)
+    digests = {p: sha256(p) for p in [file, *sources, *([imatrix] if imatrix else [])]}
+    said = Attestation(
+        digests[file], tuple(digests[p] for p in sources), digests[imatrix] if imatrix else None, proof.recipe
+    )
+    versions = {"kquants": version("kquants"), "llama.cpp whose bytes these are": LLAMA_CPP}
+    document = statement(said, {digest: p.name for p, digest in digests.items()}, versions)
+    text = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    with replacing(path, len(text)) as handle:
+        write_all(handle, text, 0)
+    click.echo(f"{path}: written", err=True)
+
+
+# ----------------------------------------------------------------------------------------------------------- showing
+
+
+def _show_checks(checks: list[Check]) -> None:
     from rich.text import Text
 
     from .show import console, visible
@@ -51,3 +165,81 @@ def _show(checks: list[Check]) -> None:
         mark = {"passed": "ok", "failed": "FAILED", "not applicable": "-"}[check.outcome]
         line = Text(f"{mark:6}  {check.name:{width}}  ", STYLES[check.outcome])
         out.print(line.append(visible(check.detail), "default" if check.outcome != "not applicable" else "dim"))
+
+
+def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> None:
+    import shlex
+
+    from .show import console, counted, value, visible
+
+    out = console()
+    matrix = ["--imatrix", str(imatrix)] if imatrix else []
+    command = shlex.join(["kquants", "quantize", str(source), str(file), *proof.recipe.arguments(), *matrix])
+    out.print()
+    if proof.holds:
+        out.print(
+            f"proved: {file} is, byte for byte, what this gives ({counted(proof.tensors, 'tensor')} derived again)"
+        )
+        out.print(f"  {command}", style="bold")
+        return
+    out.print(f"NOT what this gives: {file}", style="red")
+    out.print(f"  {command}", style="bold")
+    for header in proof.header:
+        out.print(f"{header.what}: expected {visible(header.before)}, found {visible(header.after)}")
+    for key in proof.keys:
+        before, after = ("nothing" if f is None else value(f.value, 40) for f in (key.before, key.after))
+        out.print(f"metadata key {visible(key.key)}: expected {before}, found {after}")
+    if proof.padding:
+        out.print(visible(proof.padding))
+    if proof.departures:
+        _show_departures(proof)
+
+
+def _show_departures(proof: Proof) -> None:
+    from .show import console, counted, table, visible
+
+    out = console()
+    first = proof.departures[0]
+    at = "" if first.first_block is None else f", from block {first.first_block:,} on"
+    departing = f"{len(proof.departures)} of {counted(proof.tensors, 'tensor')} depart"
+    out.print(f"{departing}, the first is {visible(first.tensor)}{at}")
+    numbers = ("blocks", "error", "expected error")
+    shown = table("tensor", "what it is", *numbers, right=numbers)
+    for d in proof.departures[:MOST]:
+        shown.add_row(visible(d.tensor), d.verdict, *_figures(d))
+    out.print(shown)
+    if len(proof.departures) > MOST:
+        out.print(f"… and {len(proof.departures) - MOST:,} more")
+
+
+def _figures(d: Departure) -> list[str]:
+    errors = ["" if e is None else f"{e:.3%}" for e in (d.error, d.expected_error)]
+    return [f"{d.blocks:,} of {d.of:,}" if d.of else "", *errors]
+
+
+def _document(file: Path, checks: list[Check], proof: Proof | None) -> dict[str, Any]:
+    from .show import plain
+
+    document: dict[str, Any] = {
+        "file": str(file),
+        "passed": all(check.outcome != "failed" for check in checks) and (proof is None or proof.holds),
+        "checks": [asdict(check) for check in checks],
+    }
+    if proof is not None:
+        document["proof"] = {
+            "holds": proof.holds,
+            "recipe": asdict(proof.recipe),
+            "tensors": proof.tensors,
+            "departures": [asdict(d) for d in proof.departures],
+            "metadata": [
+                {"key": k.key, **{s: None if f is None else plain(f.value) for s, f in _sides(k.before, k.after)}}
+                for k in proof.keys
+            ],
+            "header": [asdict(change) for change in proof.header],
+            "padding": proof.padding,
+        }
+    return document
+
+
+def _sides(before: Any, after: Any) -> list[tuple[str, Any]]:
+    return [("expected", before), ("found", after)]

@@ -72,14 +72,19 @@ class Difference:
 
 def compare(a: GGUFFile, b: GGUFFile) -> Difference:
     """Every difference from ``a`` to ``b``: what ``a`` has first, in its order, then what only ``b`` has."""
-    keys = _changes(a.fields, b.fields, lambda x, y: None if _same_field(x, y) else KeyChange(x.key, "changed", x, y))
     tensors = _changes(a.tensors, b.tensors, _tensor_change)
     return Difference(
-        tuple(_header(a, b)),
-        tuple(k if isinstance(k, KeyChange) else KeyChange(*k) for k in keys),
+        tuple(header_changes(a, b)),
+        tuple(key_changes(a.fields, b.fields)),
         tuple(t if isinstance(t, TensorChange) else TensorChange(*t) for t in tensors),
         len(set(a.tensors) & set(b.tensors)) - sum(isinstance(t, TensorChange) for t in tensors),
     )
+
+
+def key_changes(a: Mapping[str, Field], b: Mapping[str, Field]) -> list[KeyChange]:
+    """Metadata keys that are not the same in ``a`` and ``b``, whatever their order."""
+    found = _changes(a, b, lambda x, y: None if _same_field(x, y) else KeyChange(x.key, "changed", x, y))
+    return [k if isinstance(k, KeyChange) else KeyChange(*k) for k in found]
 
 
 def _changes(
@@ -126,7 +131,8 @@ def differing_blocks(a: Tensor, b: Tensor) -> int:
     return found
 
 
-def _header(a: GGUFFile, b: GGUFFile) -> list[HeaderChange]:
+def header_changes(a: GGUFFile, b: GGUFFile) -> list[HeaderChange]:
+    """Version, byte order, alignment, and the first place where the order of keys or tensors is another."""
     plain = [
         HeaderChange(what, str(x), str(y))
         for what, x, y in (

@@ -96,7 +96,7 @@ def _overlaps(file: GGUFFile) -> Faults:
     return "no two tensors share a byte"
 
 
-def _offsets(file: GGUFFile) -> Faults:
+def wrong_places(file: GGUFFile) -> Faults:
     """What llama.cpp demands: each tensor right behind the one before it in the table."""
     expected = file.data_offset
     for t in _tensors(file):
@@ -108,7 +108,8 @@ def _offsets(file: GGUFFile) -> Faults:
     return "the tensors follow one another, and the file ends behind the last"
 
 
-def _padding(file: GGUFFile) -> Faults:
+def wrong_padding(file: GGUFFile) -> Faults:
+    """What lies between tensors and is not zero."""
     assert file.buffer is not None
     placed = sorted(_tensors(file), key=lambda t: t.offset)
     ends = [t.offset for t in placed[1:]] + [file.size]
@@ -296,8 +297,8 @@ def _shards(file: GGUFFile) -> Faults:
 CHECKS: Mapping[str, Callable[[GGUFFile], Faults]] = {
     "alignment": _alignment,
     "overlaps": _overlaps,
-    "offsets": _offsets,
-    "padding": _padding,
+    "offsets": wrong_places,
+    "padding": wrong_padding,
     "tensor names": _names,
     "shard": _shards,
     "metadata": _metadata,

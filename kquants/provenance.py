@@ -1,0 +1,319 @@
+"""Was this file made from that one? Every tensor is derived again and compared, byte by byte.
+
+The encoders are deterministic, so a quantized file can be checked against its source instead of trusted: the recipe
+(file type and options) is read off the file, or given, and what the quantizer would write is compared with what there
+is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gguf_py import GGUFFile, KQuantsError, Tensor, TensorType, tensor_type
+from gguf_py.reader import parse
+from gguf_py.shards import COUNT, ShardSet
+
+from .compare import HeaderChange, KeyChange, header_changes, key_changes
+from .execute import Progress, compile_kernels, derive
+from .filetypes import COPY, GUESSED, file_type
+from .imatrix import Imatrix
+from .plan import Item, Plan
+from .quantizer import Options, quantize_model
+from .recode import decode
+from .rules import Wishes
+from .sanity import NotApplicable, wrong_padding, wrong_places
+from .source import Source
+
+Bytes = npt.NDArray[np.uint8]
+LOOKED_AT = 256
+"""Differing blocks of a tensor whose weights are compared."""
+FEW = 0.1
+"""Part of a tensor's blocks that another arithmetic (fused multiply-add, another summing order) may round otherwise."""
+AS_GOOD = 1.05
+"""How much farther from the source's weights blocks may lie, on the whole, to be as good an encoding of them."""
+STEP = 2.0
+"""The same for a single block: more is no other rounding of a step."""
+SAME_WEIGHTS = 1.6
+"""How much farther all blocks may lie and still encode the same weights, only with another search."""
+
+ANOTHER_ARITHMETIC = "another arithmetic"
+OTHERWISE = "the same weights, quantized otherwise"
+DAMAGED = "damaged or edited"
+OTHER_WEIGHTS = "other weights"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to quantize: what ``kquants quantize`` is told besides the files."""
+
+    file_type: str
+    pure: bool = False
+    leave_output: bool = False
+    output_type: str | None = None
+    embedding_type: str | None = None
+    tensor_types: Mapping[str, str] = field(default_factory=dict)
+    """Types of single tensors, by name."""
+
+    def wishes(self) -> Wishes:
+        """As the rules take it."""
+        return Wishes(
+            self.pure,
+            self.leave_output,
+            None if self.output_type is None else tensor_type(self.output_type),
+            None if self.embedding_type is None else tensor_type(self.embedding_type),
+            tuple((re.compile(f"^{re.escape(n)}$"), tensor_type(t)) for n, t in self.tensor_types.items()),
+        )
+
+    def arguments(self) -> list[str]:
+        """As the command takes it, after the names of the files."""
+        said = [self.file_type]
+        said += ["--pure"] if self.pure else []
+        said += ["--leave-output-tensor"] if self.leave_output else []
+        said += ["--output-tensor-type", self.output_type] if self.output_type else []
+        said += ["--token-embedding-type", self.embedding_type] if self.embedding_type else []
+        for name, kind in self.tensor_types.items():
+            said += ["--tensor-type", f"^{re.escape(name)}$={kind}"]
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A tensor that is not what the source gives, and how."""
+
+    tensor: str
+    verdict: str
+    blocks: int = 0
+    """Blocks with other bytes."""
+    of: int = 0
+    first_block: int | None = None
+    error: float | None = None
+    """Relative RMS distance of the differing blocks (at most 256 are looked at) from the source's weights."""
+    expected_error: float | None = None
+    """The same of the blocks that the source gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What came of deriving a file again."""
+
+    recipe: Recipe
+    tensors: int
+    departures: tuple[Departure, ...]
+    """In the file's order."""
+    keys: tuple[KeyChange, ...]
+    """Metadata: what the source gives before, what the file has after."""
+    header: tuple[HeaderChange, ...]
+    """What else the header says otherwise: version, byte order, alignment, order."""
+    padding: str | None = None
+    """Bytes that belong to no tensor and are not what they should be, or None."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the file is, byte for byte, what quantizing the source gives."""
+        return not (self.departures or self.keys or self.header or self.padding)
+
+
+def prove(
+    file: GGUFFile,
+    source: ShardSet,
+    imatrix: Imatrix | None = None,
+    recipe: Recipe | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Proof:
+    """Derive every tensor of ``file`` from ``source`` and compare; without ``recipe``, it is read off the file.
+
+    Raises KQuantsError when the file is a shard, says that it was made with an importance matrix and none is given
+    (or the other way round), or when the source cannot be quantized so.
+    """
+    if COUNT in file.fields:
+        raise KQuantsError(f"{file.path} is a shard: merge the set first, then verify the whole")
+    if not set(file.tensors) & set(source.tensors):
+        raise KQuantsError(f"{source.path} has none of the tensors of {file.path}: it is another model")
+    matrix = _matching(file, imatrix)
+    recipe = recipe or infer(file, source, matrix)
+    plan = _plan(file, source, recipe, matrix)
+    (out,) = plan.outputs
+    comparisons = {t.name: _Comparison(t) for item in out.items if (t := _counterpart(file, item)) is not None}
+
+    def take(item: Item, lo: int, data: Bytes) -> None:
+        comparisons[item.info.name].take(lo, data)
+
+    derived = replace(plan, outputs=(replace(out, items=tuple(i for i in out.items if i.info.name in comparisons)),))
+    if progress is not None:
+        compile_kernels(derived, progress)
+    derive(derived, take, threads=threads, progress=progress)
+    expected = parse(memoryview(out.layout.header), out.layout.size, file.path)
+    departures = [d for item in out.items if (d := _departure(file, item, comparisons.get(item.info.name))) is not None]
+    departures += [
+        Departure(name, "the source has no such tensor") for name in file.tensors if name not in expected.tensors
+    ]
+    return Proof(
+        recipe,
+        len(out.items),
+        tuple(departures),
+        tuple(key_changes(expected.fields, file.fields)),
+        tuple(header_changes(expected, file)),
+        _padding(file),
+    )
+
+
+def _matching(file: GGUFFile, imatrix: Imatrix | None) -> Imatrix | None:
+    """The matrix under the name that the file has for it: where it lay does not matter."""
+    stated = file.metadata.get("quantize.imatrix.file")
+    if stated is not None and imatrix is None:
+        raise KQuantsError(
+            f"{file.path} says that it was made with the importance matrix {str(stated)!r}: it is needed, as --imatrix"
+        )
+    if stated is None and imatrix is not None:
+        raise KQuantsError(f"{file.path} does not say that it was made with an importance matrix, but one was given")
+    return imatrix if imatrix is None else replace(imatrix, path=str(stated))
+
+
+def _plan(file: GGUFFile, source: ShardSet, recipe: Recipe, imatrix: Imatrix | None) -> Plan:
+    options = Options(recipe.wishes(), imatrix, allow_requantize=True)
+    return quantize_model(source, file.path, recipe.file_type, options)
+
+
+# ---------------------------------------------------------------------------------------------- reading the recipe off
+
+
+def infer(file: GGUFFile, source: ShardSet, imatrix: Imatrix | None = None) -> Recipe:
+    """The recipe whose choice of types is the file's: the file type that it states, and what departs from it."""
+    stated = file.metadata.get("general.file_type")
+    try:
+        name = file_type(stated & ~GUESSED).name if isinstance(stated, int) else COPY
+    except KQuantsError:
+        name = COPY
+    base = Recipe(name)
+    own = {t.name: t.type.name for t in file.tensors.values()}
+
+    def odd(recipe: Recipe) -> dict[str, str]:
+        """Tensors to which the recipe gives another type than the file has, and the file's."""
+        (out,) = _plan(file, source, recipe, imatrix).outputs
+        planned = {item.info.name: item.info.type.name for item in out.items}
+        return {n: kind for n, kind in own.items() if planned.get(n, kind) != kind}
+
+    rest = odd(base)
+    if not rest:
+        return base
+    # What a single option explains is better explained by it than by a list of tensors.
+    output, embedding = own.get("output.weight"), own.get("token_embd.weight")
+    guesses = [
+        replace(base, pure=True),
+        replace(base, leave_output=True),
+        replace(base, output_type=output),
+        replace(base, embedding_type=embedding),
+        replace(base, output_type=output, embedding_type=embedding),
+        Recipe(COPY),
+    ]
+    for guess in guesses:
+        if not odd(guess):
+            return guess
+    return replace(base, tensor_types=rest)
+
+
+# ------------------------------------------------------------------------------------------------- comparing the bytes
+
+
+def _counterpart(file: GGUFFile, item: Item) -> Tensor | None:
+    """The file's tensor, if it has one of the same type and shape."""
+    found = file.tensors.get(item.info.name)
+    return found if found is not None and (found.type, found.shape) == (item.info.type, item.info.shape) else None
+
+
+class _Comparison:
+    """A tensor of the file beside what is derived: how many blocks differ, and the first of those."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.theirs = tensor.data.reshape(-1)
+        self.block, self.nbytes = tensor.type.block, tensor.type.nbytes
+        self.differ = 0
+        self.kept: list[tuple[int, Bytes]] = []
+        self._lock = Lock()
+
+    def take(self, lo: int, data: Bytes) -> None:
+        """A derived piece that begins at weight ``lo``."""
+        start = lo // self.block
+        ours = data.reshape(-1, self.nbytes)
+        theirs = self.theirs[start * self.nbytes :][: data.size].reshape(-1, self.nbytes)
+        if np.array_equal(ours, theirs):
+            return
+        (other,) = np.nonzero((ours != theirs).any(axis=1))
+        with self._lock:
+            self.differ += len(other)
+            self.kept += [(start + int(i), ours[i].copy()) for i in other[:LOOKED_AT]]
+            self.kept.sort(key=lambda pair: pair[0])  # pieces come in any order; what is kept does not depend on it
+            del self.kept[LOOKED_AT:]
+
+
+def _departure(file: GGUFFile, item: Item, comparison: _Comparison | None) -> Departure | None:
+    name = item.info.name
+    if comparison is None:
+        found = file.tensors.get(name)
+        if found is None:
+            return Departure(name, "missing")
+        return Departure(name, f"{found.type} {list(found.shape)}, expected {item.info.type} {list(item.info.shape)}")
+    if not comparison.differ:
+        return None
+    verdict, error, expected = _verdict(item, comparison)
+    blocks = len(comparison.theirs) // comparison.nbytes
+    return Departure(name, verdict, comparison.differ, blocks, comparison.kept[0][0], error, expected)
+
+
+def _verdict(item: Item, found: _Comparison) -> tuple[str, float | None, float | None]:
+    """What the differing blocks are, and how far they and the derived ones lie from the source, as a part of it."""
+    kind = item.info.type
+    places = np.array([index for index, _ in found.kept])
+    weights = _weights(item.source, places, kind.block)
+    theirs = _decoded(found.theirs.reshape(-1, kind.nbytes)[places], kind)
+    ours = _decoded(np.stack([block for _, block in found.kept]), kind)
+    with np.errstate(all="ignore"):
+        far, near, size = (
+            np.square(x, dtype=np.float64).sum(axis=1) for x in (theirs - weights, ours - weights, weights)
+        )
+        error, expected = (float(np.sqrt(x.sum() / size.sum())) for x in (far, near))
+        farthest = float(np.sqrt((far / near).max())) if near.all() else np.inf
+        whole = float(np.sqrt(far.sum() / near.sum())) if near.any() else np.inf
+    part = found.differ / (len(found.theirs) // kind.nbytes)
+    if part <= FEW and whole <= AS_GOOD and farthest <= STEP:
+        verdict = ANOTHER_ARITHMETIC
+    elif part <= FEW:
+        verdict = DAMAGED
+    elif whole <= SAME_WEIGHTS:
+        verdict = OTHERWISE
+    else:
+        verdict = OTHER_WEIGHTS
+    return verdict, error if np.isfinite(error) else None, expected if np.isfinite(expected) else None
+
+
+def _weights(source: Source, blocks: Any, size: int) -> Any:
+    """The source's weights of some blocks of ``size``: float32[blocks, size]."""
+    out = np.empty((len(blocks), size), np.float32)
+    for row, block in zip(out, blocks, strict=True):
+        line, column = divmod(int(block) * size, source.columns)
+        whole = np.empty(source.columns, np.float32)
+        decode(np.ascontiguousarray(source.rows(line, line + 1)).reshape(-1), source.type, whole)
+        row[:] = whole[column : column + size]
+    return out
+
+
+def _decoded(blocks: Bytes, kind: TensorType) -> Any:
+    out = np.empty((len(blocks), kind.block), np.float32)
+    decode(np.ascontiguousarray(blocks).reshape(-1), kind, out.reshape(-1))
+    return out
+
+
+def _padding(file: GGUFFile) -> str | None:
+    """Bytes behind tensors that are not the zeros of the alignment, in words."""
+    try:
+        return next(wrong_padding(file), None) or next(wrong_places(file), None)
+    except NotApplicable:
+        return None
