@@ -93,12 +93,19 @@ def file_type(key: str | int) -> FileType:
     else:
         found = _BY_ID.get(int(key))
     if found is None:
-        near = difflib.get_close_matches(str(key).upper(), [*FILE_TYPES, *ALIASES, COPY], 1)
+        near = _nearest(str(key).upper())
         raise KQuantsError(
             f"unknown file type {str(key)!r}"
-            + (f" (did you mean {near[0]}?)" if near else f", expected one of {', '.join(FILE_TYPES)} or {COPY}")
+            + (f" (did you mean {near}?)" if near else f", expected one of {', '.join(FILE_TYPES)} or {COPY}")
         )
     return found
+
+
+def _nearest(name: str) -> str | None:
+    """The name most like ``name``, the better file type of two that are equally like it; None when none is like it."""
+    likeness = {known: difflib.SequenceMatcher(None, name, known).ratio() for known in (*FILE_TYPES, *ALIASES, COPY)}
+    best = max(likeness, key=lambda known: likeness[known])
+    return best if likeness[best] >= 0.6 else None
 
 
 def type_name(number: int) -> str:
