@@ -45,4 +45,5 @@ def test_every_page_is_tried() -> None:
     from hf2gguf.definition import classes
 
     tried = {classes()[c["architectures"][0]].stem for m in ZOO.values() if (c := m.config)["architectures"]}
-    assert {page.stem for page in classes().values()} - tried <= {"llama_embed", "deepseek", "roberta"}
+    # Upstream's own converter of Baichuan calls itself until Python's stack ends, so that there is no reference.
+    assert {page.stem for page in classes().values()} - tried == {"baichuan"}

@@ -507,7 +507,9 @@ def moe_oddity(p: str) -> Shapes:
 
 add("tiny-mpt", {"architectures": ["MPTForCausalLM"], "model_type": "mpt_as_written", "d_model": HIDDEN,
     "n_heads": HEADS, "n_layers": LAYERS, "max_seq_len": 256, "vocab_size": BPE,
-    "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": 6}}, {"transformer.wte.weight": (BPE, HIDDEN)} | norm("transformer.norm_f") | layers(lambda p:
+    "attn_config": {"alibi": True, "alibi_bias_max": 8, "clip_qkv": 6}},
+    {"transformer.wte.weight": (BPE, HIDDEN)} | norm("transformer.norm_f")
+    | layers(lambda p:
     norm(f"{p}.norm_1") | norm(f"{p}.norm_2") | linear(f"{p}.attn.Wqkv", 3 * HIDDEN, HIDDEN)
     | linear(f"{p}.attn.out_proj", HIDDEN, HIDDEN) | linear(f"{p}.ffn.up_proj", 4 * HIDDEN, HIDDEN)
     | linear(f"{p}.ffn.down_proj", HIDDEN, 4 * HIDDEN), prefix="transformer.blocks"), "gpt2")  # fmt: skip
@@ -632,6 +634,14 @@ add("tiny-llama4", {"architectures": ["Llama4ForConditionalGeneration"], "model_
     | linear(f"{p}.feed_forward.router", 4, HIDDEN) | gated(p, 32, "feed_forward.shared_expert")
     | {f"{p}.feed_forward.experts.gate_up_proj": (4, HIDDEN, 64), f"{p}.feed_forward.experts.down_proj":
     (4, 32, HIDDEN)})).items()}, "gpt2")  # fmt: skip
+add("tiny-llama-embed", bpe("LlamaBidirectionalModel", "llama_as_written"), llama(BPE), "gpt2")
+add("tiny-deepseek", bpe("DeepseekForCausalLM", "deepseek_as_written", n_routed_experts=4, num_experts_per_tok=2,
+    n_shared_experts=1, moe_intermediate_size=32, first_k_dense_replace=1, rope_theta=10000.0), ends(BPE)
+    | layers(lambda p: two_norms(p) | attention(p) | moe_oddity(p) | ({} if p.endswith("0") else
+    gated(p, 32, "mlp.shared_experts"))), "gpt2")  # fmt: skip
+add("tiny-roberta", BERT | {"architectures": ["RobertaModel"], "model_type": "roberta_as_written", "pad_token_id": 1,
+    "vocab_size": BPE, "max_position_embeddings": 130, "type_vocab_size": 1}, {f"roberta.{n}": s for n, s in
+    bert_model(BPE, 130, 1).items() if "pooler" not in n}, "gpt2")  # fmt: skip
 
 OPTIONS: list[tuple[str, tuple[str, ...]]] = [
     ("tiny-llama", ("--vocab-only",)),

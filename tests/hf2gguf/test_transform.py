@@ -1,0 +1,134 @@
+"""Lazy tensors against NumPy doing the same at once, read in every cut of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gguf_py import KQuantsError, tensor_type
+from hf2gguf import transform as t
+from kquants.source import Source
+
+Array = NDArray[Any]
+
+
+def source(x: Array) -> Source:
+    """An array as a source that insists on the ranges it is asked for."""
+    kind = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}[x.dtype.name]
+    rows = x.reshape(-1, x.shape[-1]) if x.ndim else x.reshape(1, 1)
+    raw = np.ascontiguousarray(rows).view(np.uint8).reshape(len(rows), -1)
+
+    def read(lo: int, hi: int) -> NDArray[np.uint8]:
+        assert 0 <= lo <= hi <= len(raw)
+        return raw[lo:hi].copy()
+
+    return Source(tensor_type(kind), x.shape, read)
+
+
+def read(s: Source, step: int = 10**9) -> Array:
+    """All of a source, ``step`` rows at a time."""
+    dtype: Any = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}[s.type.name]
+    parts = [s.rows(lo, min(s.count, lo + step)) for lo in range(0, s.count, step)]
+    assert all(p.shape[1] == s.row_bytes for p in parts)
+    return np.concatenate(parts).view(dtype).reshape(s.shape)
+
+
+def numbers(*shape: int, dtype: Any = np.float32) -> Array:
+    return np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+
+
+def naive_permute(x: Array, heads: int) -> Array:
+    return x.reshape(heads, 2, x.shape[0] // heads // 2, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
+
+
+def naive_parted(x: Array, groups: int, sizes: list[int]) -> Array:
+    cut = x.reshape(groups, sum(sizes), *x.shape[1:])
+    ends = np.cumsum([0, *sizes])
+    parts = [cut[:, a:b].reshape(-1, *x.shape[1:]) for a, b in pairwise(ends)]
+    return np.concatenate(parts)
+
+
+CASES: dict[str, tuple[Array, Callable[[Source], Source], Callable[[Array], Array]]] = {
+    "permute": (numbers(24, 5), lambda s: t.permute(s, 3), lambda x: naive_permute(x, 3)),
+    "permute a bias": (numbers(24), lambda s: t.permute(s, 2), lambda x: naive_permute(x, 2)),
+    "unpermute": (numbers(24, 5), lambda s: t.unpermute(t.permute(s, 3), 3), lambda x: x),
+    "unpermute some": (numbers(24, 5), lambda s: t.unpermute(t.permute(s, 3, 4), 3, 4), lambda x: x),
+    "parted": (numbers(24, 5), lambda s: t.parted(s, 3, [4, 3, 1]), lambda x: naive_parted(x, 3, [4, 3, 1])),
+    "parted bias": (numbers(12), lambda s: t.parted(s, 2, [2, 2, 2]), lambda x: naive_parted(x, 2, [2, 2, 2])),
+    "rows": (numbers(3, 8, 5), lambda s: t.rows(s, 2, 5), lambda x: x[:, 2:5]),
+    "half": (numbers(3, 8, 5), lambda s: t.half(s, 1), lambda x: x[:, 4:]),
+    "half of a bias": (numbers(8), lambda s: t.half(s, 0), lambda x: x[:4]),
+    "strided": (numbers(3, 8, 5), lambda s: t.strided(s, 1, 2), lambda x: x[:, 1::2]),
+    "columns": (numbers(3, 8, 5), lambda s: t.columns(s, 1, 4), lambda x: x[..., 1:4]),
+    "column half": (numbers(3, 8, 6), lambda s: t.column_half(s, 1), lambda x: x[..., 3:]),
+    "column stride": (numbers(4, 6), lambda s: t.column_stride(s, 1, 2), lambda x: x[..., 1::2]),
+    "transpose": (numbers(3, 8, 5), t.transpose, lambda x: x.swapaxes(1, 2)),
+    "transpose halves": (numbers(7, 9, dtype=np.float16), t.transpose, lambda x: x.T),
+    "swapped": (numbers(3, 4, 5), lambda s: t.swapped(s, 0, 1), lambda x: x.swapaxes(0, 1)),
+    "reshape": (numbers(4, 6), lambda s: t.reshape(s, 2, -1, 4), lambda x: x.reshape(2, -1, 4)),
+    "reshape to rows of one": (numbers(6), lambda s: t.reshape(s, -1, 1), lambda x: x.reshape(-1, 1)),
+    "squeeze": (numbers(6, 1, 4), t.squeeze, np.squeeze),
+    "stack": (numbers(4, 6), lambda s: t.stack([s, s, s]), lambda x: np.stack([x, x, x])),
+    "concat": (numbers(4, 6), lambda s: t.concat([s, t.rows(s, 0, 1), s]), lambda x: np.concatenate([x, x[:1], x])),
+    "concat biases": (numbers(4), lambda s: t.concat([s, s]), lambda x: np.concatenate([x, x])),
+    "add": (numbers(4, 6), lambda s: t.add(s, 1), lambda x: x + 1),
+    "add to halves": (numbers(4, 6, dtype=np.float16) / 3, lambda s: t.add(s, 1), lambda x: x + np.float16(1)),
+    "f32": (numbers(4, 6, dtype=ml_dtypes.bfloat16), t.as_f32, lambda x: x.astype(np.float32)),
+    "integers": (numbers(4, 6, dtype=np.int64) - 9, t.plain, lambda x: x.astype(np.float32)),
+    "neg_exp": (numbers(4, 6) / 7, t.neg_exp, lambda x: -np.exp(x.astype(np.float64)).astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("step", [1, 3, 10**9])
+def test_as_numpy(name: str, step: int) -> None:
+    x, lazy, eager = CASES[name]
+    expected = eager(x)
+    found = lazy(source(x))
+    assert found.shape == expected.shape
+    assert read(found, step).tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4), st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(1, 7), st.integers(1, 9))
+def test_parted_anything(groups: int, sizes: list[int], columns: int, step: int) -> None:
+    x = numbers(groups * sum(sizes), columns)
+    assert np.array_equal(read(t.parted(source(x), groups, sizes), step), naive_parted(x, groups, sizes))
+
+
+def test_a_reshaped_tensor_keeps_its_type_and_order_when_rows_split() -> None:
+    x = numbers(6, 8, dtype=ml_dtypes.bfloat16)
+    assert read(t.reshape(source(x), 16, 3), 5).tobytes() == x.tobytes()
+
+
+def test_transposing_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(t, "_PIECE", 40)
+    x = numbers(2, 9, 5)
+    assert np.array_equal(read(t.transpose(source(x)), 3), x.swapaxes(1, 2))
+
+
+def test_same() -> None:
+    x = numbers(4, 6)
+    assert t.same(source(x), source(x.astype(np.float16)))
+    y = x.copy()
+    y[3, 5] += 1
+    assert not t.same(source(x), source(y)) and not t.same(source(x), source(x.T))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda s: t.permute(s, 5), lambda s: t.parted(s, 2, [1, 1]), lambda s: t.rows(s, 0, 99), lambda s: t.half(s, 0),
+     lambda s: t.reshape(s, 7, 7), lambda s: t.strided(s, 0, 2), lambda s: t.columns(s, 4, 9),
+     lambda s: t.stack([s, t.transpose(s)])],
+)  # fmt: skip
+def test_what_does_not_fit_is_said(wrong: Callable[[Source], Source]) -> None:
+    with pytest.raises(KQuantsError):
+        wrong(source(numbers(9, 4)))
