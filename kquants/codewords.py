@@ -51,7 +51,10 @@ SEARCH = (
     array_in(types.int32),
     array_in(types.uint16),
 )
-"""``_encode(x, importance, out, *neighbours)``: float32[n, 256], float32[blocks of a row or 0, 256], uint8[n, bytes]."""
+"""``_encode(x, importance, out, *neighbours)``: float32[n, 256], float32[blocks of a row, 256], uint8[n, bytes].
+
+An importance without rows stands for none.
+"""
 
 FAR = np.finfo(np.float32).max
 
@@ -160,7 +163,7 @@ def scan_scales(fit: Any, peak: Any, scale: Any, reach: int, step: Any, alive: A
 
 @inlined
 def refine(fit: Any, scale: Any, again: Any, codes: Any) -> Any:
-    """Round group g once more, to ``scale``, in the lanes with a bit in ``again[g]``; the least-squares scale of all."""
+    """Round group g again, to ``scale``, in the lanes with a bit in ``again[g]``; the least-squares scale of all."""
     touched = np.uint64(0)
     for bits in again:
         touched |= bits
@@ -252,12 +255,12 @@ def not_codewords(index: Any, codes: Any, g: int) -> Any:
 
 @inlined
 def distances_of_3_levels(mag: Any, root: Any, at: int, scale: Any, terms: Any) -> None:
-    """``terms[8 * l + i]``: what weight i of the group adds to the squared distance at level l."""
-    for l in range(3):
-        point = scale * F32(2 * l + 1)
+    """``terms[8 * level + i]``: what weight i of the group adds to the squared distance at a level."""
+    for number in range(3):
+        point = scale * F32(2 * number + 1)
         for i in range(8):
             off = point - mag[at + i]
-            terms[8 * l + i] = root[at + i] * off * off
+            terms[8 * number + i] = root[at + i] * off * off
 
 
 @inlined

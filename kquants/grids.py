@@ -102,7 +102,7 @@ class Grid:
 class Neighbours(NamedTuple):
     """What an encoder looks up for each code: its codeword, or else the codewords near it.
 
-    ``index`` int32[65536] is the number of the codeword with that code, or -1. The near ones of code ``c`` are
+    ``number`` int32[65536] is that of the codeword with that code, or -1. The near ones of code ``c`` are
     ``near[0, start[0, c] : start[0, c + 1]]``, uint16 codes, nearest first and equally near ones by number; a codeword
     has itself alone. That list leaves out codewords that lie beyond another one: where every term of a distance grows
     with every step away from the code, a codeword that repeats all the steps of an earlier one and adds some of its
@@ -113,7 +113,7 @@ class Neighbours(NamedTuple):
     7, which is their order in the list. Elsewhere it is empty.
     """
 
-    index: NDArray[np.int32]
+    number: NDArray[np.int32]
     steps: NDArray[np.int32]
     start: NDArray[np.int32]
     near: NDArray[np.uint16]

@@ -16,7 +16,6 @@ from .codewords import nearest_of_8, not_codewords
 from .jit import inlined
 from .lanes import (
     LANES,
-    any_lane,
     as_type,
     bit_mask,
     fill,
@@ -138,16 +137,16 @@ def add_products(
 
 @inlined
 def distances(xs: Any, at: int, weight: Any, levels: Any, first: int, scale: Any, shift: Any, terms: Any) -> Any:
-    """``terms[8 * l + i]``: what weight ``first + i`` adds to the squared distance at level l.
+    """``terms[8 * level + i]``: what weight ``first + i`` adds to the squared distance at a level.
 
     Returns a bit for each lane where every weight is nearest to its own level and farther from each level beyond.
     """
     settled = scale == scale
     for i in range(8):
         x, w, level = xs[at + first + i], weight[first + i], levels[first + i]
-        for l in range(3):
-            off = scale * (F32(l - 1) + shift) - x
-            terms[8 * l + i] = w * off * off
+        for number in range(3):
+            off = scale * (F32(number - 1) + shift) - x
+            terms[8 * number + i] = w * off * off
         low, middle, high = terms[i], terms[8 + i], terms[16 + i]
         settled = settled & ((middle <= high) | (level == np.int32(2))) & ((middle <= low) | (level == np.int32(0)))
         settled = settled & ((low <= middle) | (level != np.int32(0))) & ((high <= middle) | (level != np.int32(2)))

@@ -121,6 +121,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
             _put_shifts(minus, shifts)
             here = codes[2 * j : 2 * j + 2]
             scale = round_to_codewords(xs, 16 * j, weight, levels, abs(scale), shifts, mask_bits(alive), tables, here)
+            alive = alive & (scale == scale)
             scales[j] = select(alive, scale, F32(0))
             signs[j] = select(alive, minus, np.int32(0))
             for g in range(2):

@@ -104,6 +104,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
                 shifts[g] = shift
             tables = (index, steps, start, near)
             scale = round_to_codewords(xs, 32 * j, weight, levels, abs(scale), shifts, mask_bits(alive), tables, codes)
+            alive = alive & (scale == scale)
             scales[j] = select(alive, scale, F32(0))
             bits = as_type(alive & (shift < F32(0)), np.int32) << 15
             for g in range(4):

@@ -85,6 +85,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
             alive = ~(largest < F32(1e-15))
             scale = largest / F32(5)
             scale = fit_codewords(fit, largest, scale, 9, F32(0.1), mask_bits(alive), BROKEN_GROUPS, codes)
+            alive = alive & (scale == scale)
             scales[j] = select(alive, abs(scale), F32(0))
             for g in range(2):
                 minus = select(scale < F32(0), signs[g] ^ 127, signs[g])

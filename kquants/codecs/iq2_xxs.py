@@ -3,7 +3,7 @@
     byte  0        2                                                             66
           | d: f16 | 8 times (32 weights): 4 codeword bytes | 4 times 7 signs, scale: u32 |
 
-A scale s of 4 bits stands for (s + 1/2) / 4; it lies in the top bits of its u32, the signs below, first codeword lowest.
+A scale s of 4 bits stands for (s + 1/2) / 4; it has the top bits of its u32, the signs those below, the first lowest.
 
 Source of the facts: ``block_iq2_xxs`` in ggml-common.h, ``quantize_row_iq2_xxs_impl`` in ggml-quants.c.
 """
@@ -88,6 +88,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
             scale = fit_positive_scale(mag, 0, weight, 32, 4, levels, 0)
             alive = ~(largest_of(mag) < F32(1e-15)) & ~(scale * F32(3) <= F32(0))
             scale = fit_codewords(fit, scale * F32(3), scale, 6, F32(0.1), mask_bits(alive), EVERY_GROUP, codes)
+            alive = alive & (scale == scale)
             scales[j] = select(alive, abs(scale), F32(0))
             word = zero_of(signs)
             for g in range(4):

@@ -100,6 +100,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
             filled[j] = mask_bits(alive)
             scale = largest / F32(15)
             scale = fit_codewords(fit, largest, scale, 9, F32(0.2), filled[j], BROKEN_WHOLE, codes)
+            alive = alive & (scale == scale)
             scales[j] = select(alive, abs(scale), F32(0))
             high = zero_of(signs)
             for g in range(8):

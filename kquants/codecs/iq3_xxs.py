@@ -98,6 +98,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
             alive = ~(largest < F32(1e-8))
             scale = largest / F32(15)
             scale = fit_codewords(fit, largest, scale, 15, F32(0.2), mask_bits(alive), BROKEN_GROUPS, codes)
+            alive = alive & (scale == scale)
             scales[j] = select(alive, abs(scale), F32(0))
             for g in range(8):
                 found = gather(index, load(codes, g, 0, LANES))

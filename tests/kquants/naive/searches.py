@@ -102,3 +102,50 @@ def sum_of_squares(x: np.ndarray) -> np.float32:
         for v in x:
             total += v * v
     return total
+
+
+def fit_not_negative(x: np.ndarray, weights: np.ndarray, top: int) -> np.float32:
+    """A scale with levels 0 .. top for numbers that should not be negative.
+
+    The level of one that is, is kept in a byte and wraps around; where it was not kept, it is used as it is.
+    """
+    most = F(0)
+    for v in x:
+        most = most if most > v else v
+    if most < EPS:
+        return F(0)
+
+    def error(cut: np.float32, levels: list[int]) -> np.float32:
+        scale, total = F(1) / cut, F(0)
+        for v, w, level in zip(x, weights, levels, strict=True):
+            off = v - scale * F(level)
+            total += w * off * off
+        return total
+
+    cut = F(top) / most
+    best = error(cut, [nearest(cut * v) & 255 for v in x])
+    for step in (-4, -3, -2, -1, 1, 2, 3, 4):
+        tried = (F(0.1) * F(step) + F(top)) / most
+        found = error(tried, [min(nearest(tried * v), top) for v in x])
+        if found < best:
+            best, cut = found, tried
+    along, square, levels = F(0), F(0), []
+    for v, w in zip(x, weights, strict=True):
+        level = min(nearest(cut * v), top)
+        along += w * v * F(level)
+        square += w * F(level) * F(level)
+        levels.append(level & 255)
+    for _ in range(5):
+        before = list(levels)
+        for i, (v, w) in enumerate(zip(x, weights, strict=True)):
+            old = F(levels[i])
+            rest, rest_square = along - w * v * old, square - w * old * old
+            if not (rest > 0 and rest_square > 0):
+                continue
+            level = min(nearest(v * rest_square / rest), top)
+            new, new_square = rest + w * v * F(level), rest_square + w * F(level) * F(level)
+            if level != levels[i] and new * new * square > along * along * new_square:
+                levels[i], along, square = level & 255, new, new_square
+        if levels == before:
+            break
+    return along / square if square > 0 else F(0)
