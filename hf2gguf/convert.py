@@ -20,6 +20,7 @@ from . import checkpoint as checkpoints
 from . import config as configs
 from . import definition as definitions
 from . import general, tokenizer
+from .check import agree
 from .checkpoint import Checkpoint
 from .definition import Definition
 from .expression import FUNCTIONS, Scope, evaluate
@@ -87,12 +88,13 @@ def prepare(
     )
     _whole(scope, opened)
     tensors = {} if vocab_only else _typed(map_tensors(opened.tensors, page, scope, opened.dir), chosen, page, opened)
-    counts = weigh({key: source.shape for key, (source, _) in tensors.items()})
+    shapes = {key: source.shape for key, (source, _) in tensors.items()}
+    counts = weigh(shapes)
     said = general.gather(
         opened.dir, counts, overrides=overrides, name=name, name_or_path=_text(raw.get("_name_or_path"))
     )
     fields = _fields(page, scope, said, opened)
-    _agree(opened, fields, tensors)
+    agree(opened.dir, fields, shapes, scope["block_count"])
     return Converted(class_, page.architecture, chosen, said.name, tuple(fields), tensors)
 
 
@@ -187,20 +189,3 @@ def _fields(page: Definition, scope: Scope, said: general.General, opened: Check
 def _set(fields: Fields, expressions: Iterable[tuple[str, str]], scope: Scope) -> None:
     for key, text in expressions:
         fields.set(key, evaluate(text, scope))
-
-
-def _agree(opened: Checkpoint, fields: Fields, tensors: Mapping[str, tuple[Source, TensorType]]) -> None:
-    """Raise KQuantsError where tensors, configuration and tokenizer contradict each other."""
-    width, tokens = fields.get("embedding_length"), fields.get("tokenizer.ggml.tokens")
-    found = tensors.get("token_embd.weight")
-    if found is None:
-        return
-    shape = found[0].shape
-    if width is not None and shape[-1] != width:
-        raise KQuantsError(
-            f"{opened.dir}: token_embd.weight has rows of {shape[-1]}, config.json gives {width} as the hidden size"
-        )
-    if tokens is not None and len(tokens) != shape[0]:
-        raise KQuantsError(
-            f"{opened.dir}: the tokenizer has {len(tokens)} tokens, token_embd.weight has {shape[0]} rows"
-        )

@@ -1,0 +1,66 @@
+"""Whether tensors, configuration and tokenizer speak of one model; what contradicts itself is not written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from gguf_py import KQuantsError
+
+from .fields import Fields
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_LAYER = re.compile(r"(?:^|\.)blk\.(\d+)\.")
+_WIDE_ROWS = re.compile(
+    r"blk\.\d+\.(attn_(q|k|v|qkv|q_a|kv_a_mqa)|ffn_(up|gate|gate_inp)|ssm_in)\.weight|token_embd\.weight"
+)
+_WIDE_COLUMNS = re.compile(r"blk\.\d+\.(attn_output|ffn_down|ssm_out)\.weight")
+
+
+def agree(folder: Path, fields: Fields, shapes: Shapes, layers: int) -> None:
+    """Raise KQuantsError naming the first contradiction between the tensors and what the metadata says of them."""
+    if not shapes:
+        return
+    _layers(folder, shapes, layers)
+    width = fields.get("embedding_length")
+    if isinstance(width, int):
+        for name, shape in shapes.items():
+            _width(folder, name, shape, width)
+    _heads(folder, fields, shapes)
+    _tokens(folder, fields, shapes)
+
+
+def _layers(folder: Path, shapes: Shapes, layers: int) -> None:
+    found = {int(match[1]) for name in shapes if (match := _LAYER.search(name))}
+    lost = next((i for i in range(layers) if i not in found), None)
+    if found and lost is not None:
+        raise KQuantsError(f"{folder}: has no tensors of layer {lost}, but config.json says {layers} layers")
+
+
+def _width(folder: Path, name: str, shape: tuple[int, ...], width: int) -> None:
+    rows = _WIDE_ROWS.fullmatch(name)
+    found = shape[-1] if rows else shape[-2] if _WIDE_COLUMNS.fullmatch(name) and len(shape) > 1 else width
+    if found != width:
+        what = "rows of" if rows else "a height of"
+        raise KQuantsError(f"{folder}: {name} has {what} {found}, but config.json says a hidden size of {width}")
+
+
+def _heads(folder: Path, fields: Fields, shapes: Shapes) -> None:
+    size, heads = fields.get("attention.key_length"), fields.get("attention.head_count_kv")
+    if not isinstance(size, int) or not isinstance(heads, int):
+        return
+    for name, shape in shapes.items():
+        if re.fullmatch(r"blk\.\d+\.attn_k\.weight", name) and shape[-2] != size * heads:
+            raise KQuantsError(
+                f"{folder}: {name} has {shape[-2]} rows, but config.json says {heads} heads of {size} for keys"
+            )
+
+
+def _tokens(folder: Path, fields: Fields, shapes: Shapes) -> None:
+    tokens, shape = fields.get("tokenizer.ggml.tokens"), shapes.get("token_embd.weight")
+    if tokens is not None and shape is not None and len(tokens) != shape[0]:
+        raise KQuantsError(
+            f"{folder}: the tokenizer has {len(tokens)} tokens, but token_embd.weight has {shape[0]} rows"
+        )
