@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
@@ -161,7 +162,7 @@ def prove(
         tuple(departures),
         tuple(key_changes(expected.fields, file.fields)),
         tuple(header_changes(expected, file)),
-        _padding(file),
+        _padding(file, out.layout.header),
     )
 
 
@@ -311,9 +312,15 @@ def _decoded(blocks: Bytes, kind: TensorType) -> Any:
     return out
 
 
-def _padding(file: GGUFFile) -> str | None:
-    """Bytes behind tensors that are not the zeros of the alignment, in words."""
-    try:
-        return next(wrong_padding(file), None) or next(wrong_places(file), None)
-    except NotApplicable:
+def _padding(file: GGUFFile, header: bytes) -> str | None:
+    """Where the file's bytes are others although what they mean is the same, in words: the header, the padding."""
+    with suppress(NotApplicable):
+        found = next(wrong_padding(file), None) or next(wrong_places(file), None)
+        if found is not None:
+            return str(found)
+    assert file.buffer is not None
+    written = file.buffer[: len(header)]
+    if written == header:
         return None
+    byte = next((i for i, pair in enumerate(zip(written, header, strict=False)) if pair[0] != pair[1]), len(written))
+    return f"the header is written in another way from byte {byte:,} on"

@@ -1,0 +1,309 @@
+"""Proving where a file comes from: true for what the quantizer writes, false for a single bit that is not so."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gguf_py
+from gguf_py import Field, KQuantsError, tensor_type
+from kquants.attestation import Attestation, read, sha256, statement
+from kquants.execute import execute
+from kquants.filetypes import FILE_TYPES
+from kquants.imatrix import Imatrix
+from kquants.provenance import ANOTHER_ARITHMETIC, DAMAGED, OTHER_WEIGHTS, OTHERWISE, Proof, Recipe, prove
+from kquants.quantizer import Options, quantize_model
+from kquants.rules import Wishes
+from tests.command import TINY, done
+from tests.command import kquants as command
+
+COLUMNS = 512
+LAYERS = 2
+SHAPES = {
+    "token_embd.weight": (64, COLUMNS),
+    "output_norm.weight": (COLUMNS,),
+    "output.weight": (64, COLUMNS),
+    **{
+        f"blk.{i}.{role}": shape
+        for i in range(LAYERS)
+        for role, shape in {
+            "attn_norm.weight": (COLUMNS,),
+            "attn_q.weight": (32, COLUMNS),
+            "attn_k.weight": (16, COLUMNS),
+            "attn_v.weight": (16, COLUMNS),
+            "attn_output.weight": (16, COLUMNS),
+            "ffn_gate.weight": (16, COLUMNS),
+            "ffn_down.weight": (16, COLUMNS),
+        }.items()
+    },
+}
+
+
+def write_source(path: Path, seed: int = 7) -> Path:
+    """A small model in F16, with names and metadata that the rules look at."""
+    rng = np.random.default_rng(seed)
+    fields: dict[str, Any] = {
+        "general.architecture": "llama",
+        "general.name": "small",
+        "general.file_type": np.uint32(1),
+        "llama.block_count": np.uint32(LAYERS),
+        "llama.attention.head_count": np.uint32(4),
+        "llama.attention.head_count_kv": np.uint32(2),
+    }
+    tensors: dict[str, Any] = {}
+    for name, shape in SHAPES.items():
+        weights = rng.standard_normal(shape, np.float32) * np.float32(0.05)
+        kind, stored = ("F32", weights) if len(shape) == 1 else ("F16", weights.astype(np.float16))
+        tensors[name] = (kind, shape, stored)
+    gguf_py.write(path, [Field.of(k, v) for k, v in fields.items()], tensors)
+    return path
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model in F16."""
+    return write_source(tmp_path_factory.mktemp("provenance") / "source.gguf")
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Imatrix:
+    """An importance matrix for it."""
+    rng = np.random.default_rng(3)
+    entries = {name: rng.random(COLUMNS, np.float32) + np.float32(0.1) for name in SHAPES if name.startswith("blk")}
+    return Imatrix("somewhere/imatrix.gguf", entries, ("text.txt",), 10)
+
+
+def quantized(source: Path, path: Path, kind: str, options: Options | None = None) -> Path:
+    """Quantize the model."""
+    with gguf_py.open_shards(source) as opened:
+        execute(quantize_model(opened, path, kind, options), threads=2)
+    return path
+
+
+def proof(path: Path, source: Path, imatrix: Imatrix | None = None) -> Proof:
+    """Derive it again, the recipe read off the file."""
+    with gguf_py.open(path) as file, gguf_py.open_shards(source) as origin:
+        return prove(file, origin, imatrix, threads=2)
+
+
+def flip(path: Path, byte: int, bit: int) -> None:
+    """Change one bit of a file."""
+    with path.open("r+b") as file:
+        file.seek(byte)
+        (old,) = file.read(1)
+        file.seek(byte)
+        file.write(bytes([old ^ (1 << bit)]))
+
+
+NEEDS_IMATRIX = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "Q2_K_S", "IQ3_XS", "IQ2_M")
+
+
+@pytest.mark.parametrize("kind", FILE_TYPES)
+def test_what_the_quantizer_writes_is_proved(tmp_path: Path, source: Path, matrix: Imatrix, kind: str) -> None:
+    given = matrix if kind in NEEDS_IMATRIX else None
+    path = quantized(source, tmp_path / "out.gguf", kind, Options(imatrix=given))
+    found = proof(path, source, None if given is None else replace(given, path="elsewhere.gguf"))
+    assert found.holds, found
+    assert (found.recipe.file_type, found.tensors) == (kind, len(SHAPES))
+
+
+Q8, Q5, Q3 = (tensor_type(name) for name in ("Q8_0", "Q5_K", "Q3_K"))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "recipe"),
+    [
+        (Wishes(), Recipe("Q4_K_M")),
+        (Wishes(pure=True), Recipe("Q4_K_M", pure=True)),
+        (Wishes(leave_output=True), Recipe("Q4_K_M", leave_output=True)),
+        (Wishes(output_type=Q8), Recipe("Q4_K_M", output_type="Q8_0")),
+        (Wishes(embedding_type=Q5), Recipe("Q4_K_M", embedding_type="Q5_K")),
+        (Wishes(output_type=Q8, embedding_type=Q5), Recipe("Q4_K_M", output_type="Q8_0", embedding_type="Q5_K")),
+        (
+            Wishes(tensor_types=((re.compile(r"blk\.1\.attn_q"), Q3), (re.compile("ffn_gate"), Q8))),
+            Recipe("Q4_K_M", tensor_types={f"blk.{i}.{n}": t for i, n, t in
+                   ((0, "ffn_gate.weight", "Q8_0"), (1, "attn_q.weight", "Q3_K"), (1, "ffn_gate.weight", "Q8_0"))}),
+        ),
+    ],
+)  # fmt: skip
+def test_options_are_read_off_the_file(tmp_path: Path, source: Path, wishes: Wishes, recipe: Recipe) -> None:
+    path = quantized(source, tmp_path / "out.gguf", "Q4_K_M", Options(wishes))
+    found = proof(path, source)
+    assert found.holds, found
+    assert found.recipe == recipe
+
+
+@pytest.mark.parametrize("kind", ["Q4_K_M", "Q8_0", "IQ3_S", "Q2_K", "F32"])
+def test_a_single_bit_is_found_and_its_tensor_named(tmp_path: Path, source: Path, kind: str) -> None:
+    """A hundred bits in all, anywhere in the tensors' data."""
+    rng = np.random.default_rng(11)
+    path = quantized(source, tmp_path / "out.gguf", kind)
+    with gguf_py.open(path) as file:
+        tensors = list(file.tensors.values())
+    for _ in range(20):
+        tensor = tensors[int(rng.integers(len(tensors)))]
+        byte, bit = int(rng.integers(tensor.nbytes)), int(rng.integers(8))
+        flip(path, tensor.offset + byte, bit)
+        found = proof(path, source)
+        (departure,) = found.departures
+        assert not found.holds and not found.keys and not found.header and not found.padding
+        assert (departure.tensor, departure.blocks) == (tensor.name, 1)
+        assert departure.first_block == byte // tensor.type.nbytes
+        flip(path, tensor.offset + byte, bit)
+    assert proof(path, source).holds
+
+
+def test_bits_outside_the_tensors_are_found(tmp_path: Path, source: Path) -> None:
+    """Every byte of the header: either the file no longer opens, or the proof does not hold."""
+    path = quantized(source, tmp_path / "out.gguf", "Q4_K_M")
+    with gguf_py.open(path) as file:
+        end = file.data_offset
+    rng = np.random.default_rng(12)
+    for byte in sorted(rng.choice(end, 60, replace=False)):
+        bit = int(rng.integers(8))
+        flip(path, int(byte), bit)
+        with suppress(KQuantsError):
+            assert not proof(path, source).holds, f"bit {bit} of byte {byte}"
+        flip(path, int(byte), bit)
+    with path.open("ab") as longer:
+        longer.write(bytes(32))
+    found = proof(path, source)
+    assert not found.holds and found.padding and not found.departures
+
+
+def spoil(path: Path, name: str, change: Callable[[Any], None]) -> None:
+    """Change the blocks of one tensor: uint8[blocks, bytes of one]."""
+    with gguf_py.open(path) as file:
+        t = file.tensors[name]
+        blocks = t.data.reshape(-1, t.type.nbytes).copy()
+        offset = t.offset
+    change(blocks)
+    with path.open("r+b") as raw:
+        raw.seek(offset)
+        raw.write(blocks.tobytes())
+
+
+def test_another_arithmetic_is_told_from_damage_and_other_weights(
+    tmp_path: Path, source: Path, matrix: Imatrix
+) -> None:
+    clean = quantized(source, tmp_path / "clean.gguf", "Q4_K_M", Options(Wishes(pure=True))).read_bytes()
+    path, name = tmp_path / "out.gguf", "blk.0.attn_q.weight"
+
+    def verdict() -> str:
+        (departure,) = proof(path, source).departures
+        assert departure.tensor == name
+        return departure.verdict
+
+    def one_step(blocks: Any) -> None:
+        """One weight of three blocks goes to the level beside its own."""
+        for block in (5, 17, 40):
+            low = blocks[block, 60] & 15
+            blocks[block, 60] = (blocks[block, 60] & 0xF0) | (low + 1 if low < 15 else 14)
+
+    def scale(blocks: Any) -> None:
+        blocks[9, 1] ^= 0x40  # the exponent of a super-block's scale
+
+    path.write_bytes(clean)
+    spoil(path, name, one_step)
+    assert verdict() == ANOTHER_ARITHMETIC
+    path.write_bytes(clean)
+    spoil(path, name, scale)
+    assert verdict() == DAMAGED
+    other = quantized(
+        write_source(tmp_path / "other.gguf", seed=8), tmp_path / "q.gguf", "Q4_K_M", Options(Wishes(pure=True))
+    )
+    found = proof(other, source)
+    assert {d.verdict for d in found.departures if "norm" not in d.tensor} == {OTHER_WEIGHTS}
+    assert [d.tensor for d in found.departures] == list(gguf_py.open(other).tensors)
+    weighted = quantized(source, tmp_path / "w.gguf", "Q4_K_M", Options(imatrix=matrix))
+    other_matrix = replace(matrix, entries={k: v[::-1].copy() for k, v in matrix.entries.items()})
+    verdicts = {d.verdict for d in proof(weighted, source, other_matrix).departures}
+    assert verdicts == {OTHERWISE}
+
+
+def test_metadata_that_was_changed_is_named(tmp_path: Path, source: Path) -> None:
+    path = quantized(source, tmp_path / "out.gguf", "Q4_K_M")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"small", b"large", 1))
+    found = proof(path, source)
+    (change,) = found.keys
+    assert (change.key, change.before and change.before.value, change.after and change.after.value) == (
+        "general.name",
+        "small",
+        "large",
+    )
+    assert not found.departures
+
+
+def test_the_matrix_is_asked_for_and_refused(tmp_path: Path, source: Path, matrix: Imatrix) -> None:
+    with_matrix = quantized(source, tmp_path / "with.gguf", "Q4_K_M", Options(imatrix=matrix))
+    without = quantized(source, tmp_path / "without.gguf", "Q4_K_M")
+    with pytest.raises(KQuantsError, match=r"somewhere/imatrix\.gguf.*--imatrix"):
+        proof(with_matrix, source)
+    with pytest.raises(KQuantsError, match="does not say"):
+        proof(without, source, matrix)
+    assert proof(with_matrix, source, matrix).holds
+    fewer = replace(matrix, entries={k: v for k, v in matrix.entries.items() if "attn_q" not in k})
+    assert {k.key for k in proof(with_matrix, source, fewer).keys} == {"quantize.imatrix.entries_count"}
+
+
+def test_another_model_is_refused(tmp_path: Path, source: Path) -> None:
+    other = tmp_path / "other.gguf"
+    gguf_py.write(other, [Field.of("general.architecture", "x")], {"t": ("F32", (4,), np.ones(4, np.float32))})
+    with pytest.raises(KQuantsError, match="another model"):
+        proof(other, source)
+
+
+# ------------------------------------------------------------------------------------------------------ attestations
+
+
+def test_a_statement_is_read_as_it_was_written(tmp_path: Path) -> None:
+    recipe = Recipe("Q4_K_M", output_type="Q8_0", tensor_types={"a.weight": "Q3_K"})
+    said = Attestation("aa", ("bb", "cc"), "dd", recipe)
+    names = {"aa": "f.gguf", "bb": "s-1.gguf", "cc": "s-2.gguf", "dd": "i.gguf"}
+    path = tmp_path / "statement.json"
+    path.write_text(json.dumps(statement(said, names, {"kquants": "1"})))
+    assert read(path) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "no JSON"),
+        ("[]", "does not fit"),
+        ('{"_type": "https://in-toto.io/Statement/v1", "predicateType": "x"}', "no in-toto statement of provenance"),
+        ('{"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1"}', "fit"),
+    ],
+)
+def test_what_is_no_statement(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(KQuantsError, match=words):
+        read(tmp_path / "s.json")
+
+
+def test_attest_and_check_again(tmp_path: Path) -> None:
+    f16, q4, said = tmp_path / "f16.gguf", tmp_path / "q4.gguf", tmp_path / "q4.intoto.json"
+    done("convert", TINY, "--outtype", "f16", "--outfile", f16)
+    done("quantize", f16, q4, "Q4_K_M")
+    out = done("verify", q4, "--source", f16, "--attest", said)
+    assert "proved: " in out and "kquants quantize" in out
+    document = json.loads(said.read_text())
+    assert document["subject"][0]["digest"]["sha256"] == sha256(q4)
+    assert "attested file" in done("verify", q4, "--attestation", said)
+    document = json.loads(done("verify", q4, "--attestation", said, "--source", f16, "--json"))
+    assert document["passed"] and document["proof"]["holds"]
+    flip(q4, q4.stat().st_size - 100, 3)
+    refused = command("verify", q4, "--attestation", said)
+    assert refused.returncode == 1 and "FAILED  attested file" in refused.stdout
+    (tmp_path / "second.json").unlink(missing_ok=True)
+    refused = command("verify", q4, "--source", f16, "--attest", tmp_path / "second.json")
+    assert refused.returncode == 1 and not (tmp_path / "second.json").exists()
+    assert "NOT what this gives" in refused.stdout and "blk.3.ffn_up.weight" in refused.stdout
