@@ -121,9 +121,10 @@ _MORE = (
 
 
 def inferred(pre_tokenizer: Any, ignore_merges: bool, where: object) -> str:
-    """The name of the pre-tokenizer of llama.cpp that cuts :data:`PROBE` and a few more texts as this one does; warns of the inference.
+    """The name of the pre-tokenizer of llama.cpp that cuts :data:`PROBE` and a few more texts as this one does.
 
-    ``pre_tokenizer`` is one of the tokenizers library, or None. Raises KQuantsError when nothing cuts alike.
+    ``pre_tokenizer`` is one of the tokenizers library, or None. Warns of what was inferred; raises KQuantsError when
+    nothing cuts alike.
     """
     from tokenizers import Regex, pre_tokenizers
 
