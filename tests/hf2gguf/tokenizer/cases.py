@@ -1,0 +1,238 @@
+"""Folders of tokenizer files that try what vocabularies can say; upstream's answers to them are in ``digests.json``."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+from . import real
+
+ROOT = Path(__file__).resolve().parents[3]
+TINY = ROOT / "fixtures" / "tiny-speeches-5m"
+SMALL = ROOT / "tests" / "hf2gguf" / "tokenizers"
+PIECES = {"tokenizer.model": TINY / "tokenizer.model"}
+
+SIZES = {
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 64,
+    "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 512,
+    "rope_theta": 10000.0,
+    "hidden_act": "silu",
+}
+
+
+def config(architecture: str, kind: str, vocab_size: int, **more: Any) -> dict[str, Any]:
+    """A small model's ``config.json``."""
+    return {"architectures": [architecture], "model_type": kind, "vocab_size": vocab_size} | SIZES | more
+
+
+def added(token_id: int, content: str, **flags: bool) -> dict[str, Any]:
+    """An added token of ``tokenizer.json``."""
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+    return {"id": token_id, "content": content} | plain | flags
+
+
+_DECODER = {
+    "1": {"content": "<s>", "special": True},
+    "4096": {"content": "<|user|>", "special": False},
+    "4097": {"content": "▁two▁words", "special": False},
+    "4098": {"content": "<end>", "special": True},
+    "9999": {"content": "<beyond>", "special": True},
+}
+_TEMPLATES = [
+    {"name": "default", "template": "{{ messages }}"},
+    {"name": "tool use!", "template": "{{ tools }}"},
+    {"name": "", "template": "nameless"},
+]
+_SPECIALS = {"bos_token": "<s>", "eos_token": {"content": "</s>"}, "unk_token": "<unk>", "add_bos_token": True}
+_BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+_FALLBACK = {
+    "version": "1.0",
+    "added_tokens": [added(i, t, special=True) for i, t in enumerate(["<unk>", "<s>", "</s>"])]
+    + [added(267, "<extra>"), added(268, "<|im_end|>", special=True)],
+    "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+    "pre_tokenizer": None,
+    "post_processor": None,
+    "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
+    "model": {
+        "type": "BPE",
+        "unk_token": "<unk>",
+        "byte_fallback": True,
+        "fuse_unk": True,
+        "ignore_merges": False,
+        "vocab": {t: i for i, t in enumerate(["<unk>", "<s>", "</s>", *_BYTES, *"▁abc", "ab", "▁a", "abc", "d"])},
+        "merges": [["a", "b"], ["▁", "a"], ["ab", "c"]],
+    },
+}
+
+Files = dict[str, Path | str | dict[str, Any]]
+Case = tuple[Files, dict[str, Any], str]
+
+CASES: dict[str, Case] = {
+    "added-tokens": (
+        PIECES
+        | {
+            "added_tokens.json": {"<old>": 4099, "<beyond>": 5000},
+            "tokenizer_config.json": _SPECIALS | {"added_tokens_decoder": _DECODER, "chat_template": _TEMPLATES},
+            "tokenizer.json": {"added_tokens": [added(1, "<s>"), added(2, "</s>")], "model": {}},
+        },
+        config("LlamaForCausalLM", "llama", 4104, bos_token_id=1, eos_token_id=[2, 3], pad_token_id=4103),
+        "any",
+    ),
+    "templates": (
+        PIECES
+        | {
+            "tokenizer_config.json": _SPECIALS | {"add_prefix_space": False},
+            "chat_template.jinja": "{{ one }}\r\nline\n",
+            "additional_chat_templates/rag.jinja": "{{ rag }}",
+        },
+        config("LlamaForCausalLM", "llama", 4096),
+        "any",
+    ),
+    "code-llama": (PIECES | {"tokenizer_config.json": _SPECIALS}, config("LlamaForCausalLM", "llama", 32016), "any"),
+    "granite-small": (PIECES, config("LlamaForCausalLM", "llama", 49152), "any"),
+    "phi3": (
+        PIECES
+        | {
+            "tokenizer_config.json": _SPECIALS
+            | {"tokenizer_class": "LlamaTokenizer", "added_tokens_decoder": _DECODER | {"9999": _DECODER["1"]}},
+            "tokenizer.json": {"added_tokens": [added(4100, "<|x|>", special=True), added(4101, "▁y")], "model": {}},
+            "added_tokens.json": {"<old>": 4099},
+        },
+        config("Phi3ForCausalLM", "phi3", 10000, original_max_position_embeddings=512, pad_token_id=0),
+        "phi3",
+    ),
+    "gemma": (
+        PIECES | {"tokenizer_config.json": _SPECIALS | {"chat_template": "{{ a }}"}},
+        config("GemmaForCausalLM", "gemma", 4096, pad_token_id=0, bos_token_id=2, eos_token_id=1),
+        "gemma",
+    ),
+    "nemotron": (PIECES, config("NemotronForCausalLM", "nemotron", 4100, norm_eps=1e-5), "nemotron"),
+    "byte-fallback": (
+        {
+            "tokenizer.json": _FALLBACK,
+            "tokenizer_config.json": _SPECIALS | {"tokenizer_class": "LlamaTokenizer", "eos_token": "</s>"},
+        },
+        config("LlamaForCausalLM", "llama", 269, bos_token_id=1),
+        "any",
+    ),
+    "t5": (
+        {"spiece.model": SMALL / "unigram" / "spiece.model", "added_tokens.json": {"<extra_id_0>": 700}},
+        {
+            "architectures": ["T5ForConditionalGeneration"],
+            "model_type": "t5",
+            "vocab_size": 704,
+            "d_model": 64,
+            "d_ff": 128,
+            "d_kv": 16,
+            "num_heads": 4,
+            "num_layers": 2,
+            "num_decoder_layers": 2,
+            "n_positions": 512,
+            "relative_attention_num_buckets": 32,
+            "layer_norm_epsilon": 1e-6,
+            "decoder_start_token_id": 0,
+        },
+        "t5",
+    ),
+}
+CASES |= {name: (dict(files), settings, scheme) for name, (files, settings, scheme) in real.CASES.items()}
+"""Files, config.json and scheme by name."""
+
+
+def write(folder: Path, files: Files, config: dict[str, Any]) -> Path:
+    """The folder, which is made; raises FileNotFoundError when a real tokenizer has not been fetched."""
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        if isinstance(content, Path):
+            shutil.copyfile(content, path)
+        else:
+            path.write_bytes((content if isinstance(content, str) else json.dumps(content)).encode())
+    return folder
+
+
+def random_files(seed: int) -> tuple[Files, dict[str, Any]]:
+    """Files about special tokens, of random content: what the many rules about them are tried on."""
+    rng = random.Random(seed)
+    names = ["<s>", "</s>", "<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]", "<eot>"]
+
+    def some(values: list[Any]) -> Any:
+        return rng.choice(values)
+
+    def part(texts: list[str]) -> dict[str, Any]:
+        return {"Sequence": {"id": some(texts), "type_id": 0}}
+
+    def special() -> dict[str, Any]:
+        return {"SpecialToken": {"id": some(names), "type_id": 0}}
+
+    def maybe(make: Any, chance: float = 0.5) -> list[Any]:
+        return [make()] if rng.random() < chance else []
+
+    def processor() -> dict[str, Any] | None:
+        kind = some(["ByteLevel", "RobertaProcessing", *["TemplateProcessing"] * 5, None])
+        if kind == "RobertaProcessing":
+            return {"type": kind, "cls": [some(names), 0]} | ({"sep": [some(names), 1]} if rng.random() < 0.7 else {})
+        if kind == "TemplateProcessing":
+            first, last = maybe(special), maybe(special)
+            single = [*first, part(["A"]), *last]
+            middle = [special() for _ in range(rng.randrange(3))]
+            pair = [*(first if rng.random() < 0.8 else []), part(["A", "A", "B"]), *middle, part(["B", "B", "A"])]
+            return {"type": kind, "single": single, "pair": [*pair, *(last if rng.random() < 0.8 else [])]}
+        return None if kind is None else {"type": kind}
+
+    def post() -> dict[str, Any] | None:
+        if rng.random() < 0.3:
+            return {"type": "Sequence", "processors": [p for p in (processor(), processor()) if p]}
+        return processor()
+
+    def normalizer() -> dict[str, Any] | None:
+        kind = some(["Lowercase", "StripAccents", "BertNormalizer", "NFC", "Sequence", None])
+        if kind == "BertNormalizer":
+            values = {"lowercase": some([True, False]), "strip_accents": some([True, False, None])}
+            return {"type": kind} | {key: value for key, value in values.items() if rng.random() < 0.7}
+        if kind == "Sequence":
+            return {"type": kind, "normalizers": [n for n in (normalizer(), normalizer()) if n]}
+        return None if kind is None else {"type": kind}
+
+    def token() -> Any:
+        name = some(names)
+        return some([name, {"content": name}, {"content": None}, None, "<none>"])
+
+    kinds = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"]
+    settings: dict[str, Any] = {f"{kind}_token": token() for kind in kinds if rng.random() < 0.5}
+    settings |= {f"add_{kind}_token": some([True, False, None]) for kind in kinds if rng.random() < 0.3}
+    if rng.random() < 0.5:
+        settings["chat_template"] = some(["{{ x }}", _TEMPLATES, None, 3])
+    merges: list[Any] = some([[], ["a b", "ab c"], [["a", "b"], ["x y", " "]]])
+    tokenizer = {
+        "added_tokens": [added(i * 3, name) for i, name in enumerate(rng.sample(names, rng.randrange(len(names))))],
+        "normalizer": normalizer(),
+        "post_processor": post(),
+        "model": {"type": "BPE", "merges": merges},
+    }
+    ids = {f"{kind}_token_id": some([rng.randrange(40), [1, 2], None]) for kind in kinds if rng.random() < 0.4}
+    if rng.random() < 0.2:
+        ids["text_config"] = {"bos_token_id": 7, "pad_token_id": 8}
+    files: Files = {}
+    if rng.random() < 0.9:
+        files["tokenizer.json"] = tokenizer
+    if rng.random() < 0.9:
+        files["tokenizer_config.json"] = settings
+    if rng.random() < 0.3:
+        files["merges.txt"] = "#version: 0.2\na b\n\nbroken\nab c\n"
+    if rng.random() < 0.2:
+        files["chat_template.jinja"] = "{{ file }}"
+    if rng.random() < 0.2:
+        files["chat_template.json"] = {"chat_template": "{{ json }}"}
+    return files, ids

@@ -1,0 +1,272 @@
+"""Vocabularies against upstream's converter, byte for byte, and their ids in llama.cpp against the original's."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gguf_py
+from gguf_py import Field, KQuantsError
+from hf2gguf import checkpoint, tokenizer
+from hf2gguf.tokenizer import bpe, pre, special
+from hf2gguf.tokenizer.sentencepiece import processor
+from tests.reference import Llama
+
+from . import real
+from .cases import CASES, PIECES, SMALL, Files, config, random_files, write
+from .make_digests import SEEDS, digest
+from .scripts import SEEDS as SCRIPTS
+from .scripts import texts
+
+DIGESTS = json.loads(Path(__file__).with_name("digests.json").read_text())
+
+
+def fetched(name: str) -> None:
+    if name in real.CASES and not real.there(name):
+        pytest.skip("needs `python -m tests.hf2gguf.tokenizer.real fetch` (npm)")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Field]]:
+    """Makes a case's metadata, once."""
+
+    @cache
+    def make(name: str) -> dict[str, Field]:
+        fetched(name)
+        files, settings, scheme = CASES[name]
+        with checkpoint.open(write(tmp_path_factory.mktemp("case") / name, files, settings)) as c:
+            return tokenizer.fields(c, settings, scheme)
+
+    return make
+
+
+Made = Callable[[str], dict[str, Field]]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_metadata_upstream_writes(name: str, made: Made) -> None:
+    fields = made(name)
+    assert digest(field for key, field in fields.items() if key.startswith("tokenizer.")) == DIGESTS["cases"][name]
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, 50))
+def test_special_tokens_of_random_files(first: int, tmp_path: Path) -> None:
+    for seed in range(first, first + 50):
+        files, settings = random_files(seed)
+        with checkpoint.open(write(tmp_path / str(seed), files, settings)) as c:
+            found = special.load(c, merges=seed % 2 == 0, n_vocab=30 if seed % 3 else None).fields()
+        assert digest(found.values()) == DIGESTS["special"][seed], (seed, files, found)
+
+
+def _strings() -> list[str]:
+    """llama.cpp's own test strings in kind: white space, emoji, digits, apostrophes, scripts."""
+    plain = [
+        "",
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\n\n",
+        "\n\n\n",
+        "\t\n",
+        " \n \n",
+        "Hello world",
+        " Hello World!",
+        "ied 4 ½ months",
+    ]
+    more = [
+        "Hello, y'all! How are you 😁 ?我想在apple工作1314151天～",
+        "!!!!!!",
+        "w048 7tuijk dsdfhu",
+        "нещо на Български",
+    ]
+    return (
+        plain
+        + more
+        + [f"{'3' * n}" for n in range(1, 10)]
+        + ["Cửa Việt", " discards", "\n =", "' era", *pre.PROBE.split("\n")]
+    )
+
+
+def _original(name: str, folder: Path) -> Any:
+    """Encodes as the tokenizer that was converted does."""
+    with checkpoint.open(folder) as c:
+        if "tokenizer.model" in CASES[name][0]:
+            return processor(folder / "tokenizer.model").EncodeAsIds
+        loaded = bpe.load(c)
+        return loaded.encode
+
+
+EXPECTED = {
+    "mistral": set(SCRIPTS),
+    "llama3": set(SCRIPTS),
+    "qwen3": set(SCRIPTS),
+    "gemma3": set(SCRIPTS),
+    "deepseek_v3": set(SCRIPTS),
+    # llama.cpp strips every mark and composes Hangul, where BERT keeps spacing marks and decomposes.
+    "minilm": set(SCRIPTS) - {"devanagari", "hangul"},
+}
+"""The scripts in which llama.cpp gives the original ids from upstream's metadata."""
+
+
+@pytest.mark.upstream
+@pytest.mark.parametrize("name", EXPECTED)
+def test_llama_cpp_gives_the_original_ids(name: str, llama: Llama, made: Made, tmp_path: Path) -> None:
+    fields = dict(made(name))
+    if name == "llama3":
+        # This copy lacks what adds the first token, without which upstream takes it for a relative with other merges.
+        fields["tokenizer.ggml.pre"] = Field.of("tokenizer.ggml.pre", "llama-bpe")
+    path = tmp_path / "vocabulary.gguf"
+    gguf_py.write(path, [Field.of("general.architecture", "llama"), *fields.values()], {})
+    wanted = [text for script in SCRIPTS if script in EXPECTED[name] for text in texts(script)] + _strings()
+    assert all(unicodedata.is_normalized("NFC", text) for text in wanted)
+    files, settings, _ = CASES[name]
+    encode = _original(name, write(tmp_path / name, files, settings))
+    found = llama.tokenize(path, wanted, add_special=False, parse_special=False)
+    for text, ids in zip(wanted, found, strict=True):
+        assert ids == encode(text), text
+
+
+def test_a_megabyte_in_ten_scripts() -> None:
+    sizes = {script: sum(len(text.encode()) for text in texts(script)) for script in SCRIPTS}
+    assert len(sizes) == 10 and min(sizes.values()) >= 100_000
+
+
+LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+CL100K = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
+
+
+def own_bpe(*, pre_tokenizer: Any, ignore_merges: bool = False) -> Files:
+    """A tokenizer of one's own, which upstream's table cannot know."""
+    from hf2gguf.tokenizer.tekken import byte_letters
+
+    vocab = {letter: i for i, letter in enumerate([*byte_letters(), "ab", "Ġa"])}
+    model = {"type": "BPE", "vocab": vocab, "merges": [["a", "b"], ["Ġ", "a"]], "ignore_merges": ignore_merges}
+    return {
+        "tokenizer.json": {
+            "version": "1.0",
+            "added_tokens": [],
+            "normalizer": None,
+            "pre_tokenizer": pre_tokenizer,
+            "post_processor": None,
+            "decoder": LEVEL,
+            "model": model,
+        }
+    }
+
+
+def split(expression: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
+
+
+def sequence(*parts: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "Sequence", "pretokenizers": list(parts)}
+
+
+@pytest.mark.parametrize(
+    ("pre_tokenizer", "ignore_merges", "name"),
+    [
+        (LEVEL | {"use_regex": True}, False, "gpt-2"),
+        (sequence(split(CL100K), LEVEL), True, "llama-bpe"),
+        (sequence(split(CL100K), LEVEL), False, "dbrx"),
+        (sequence(split(CL100K.replace("{1,3}", "")), LEVEL), False, "qwen2"),
+        (sequence({"type": "Digits", "individual_digits": True}, LEVEL | {"use_regex": True}), False, "starcoder"),
+        *((sequence(*map(split, expressions), LEVEL), bool(whole), name) for name, whole, expressions in pre.SPLITS),
+    ],
+)
+def test_pre_tokenizers_are_inferred_from_how_they_cut(
+    pre_tokenizer: Any, ignore_merges: bool, name: str, tmp_path: Path
+) -> None:
+    files = own_bpe(pre_tokenizer=pre_tokenizer, ignore_merges=ignore_merges)
+    with (
+        checkpoint.open(write(tmp_path / "own", files, config("LlamaForCausalLM", "llama", 258))) as c,
+        pytest.warns(UserWarning, match=f"taken for {name!r}"),
+    ):
+        assert tokenizer.fields(c, c.config, "gpt2")["tokenizer.ggml.pre"].value == name
+
+
+@pytest.mark.upstream
+@pytest.mark.parametrize("name", [name for name, _, _ in pre.SPLITS])
+def test_what_is_inferred_cuts_alike_in_llama_cpp(name: str, llama: Llama, tmp_path: Path) -> None:
+    whole, expressions = next((whole, expressions) for known, whole, expressions in pre.SPLITS if known == name)
+    files = own_bpe(pre_tokenizer=sequence(*map(split, expressions), LEVEL), ignore_merges=bool(whole))
+    with (
+        checkpoint.open(write(tmp_path / "own", files, config("LlamaForCausalLM", "llama", 258))) as c,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        fields = tokenizer.fields(c, c.config, "gpt2")
+        encode = bpe.load(c).encode
+    path = tmp_path / "own.gguf"
+    gguf_py.write(path, [Field.of("general.architecture", "llama"), *fields.values()], {})
+    found = llama.tokenize(path, _strings(), add_special=False, parse_special=False)
+    assert found == [encode(text) for text in _strings()]
+
+
+def test_a_pre_tokenizer_like_no_other(tmp_path: Path) -> None:
+    files = own_bpe(pre_tokenizer=sequence(split("[aeiou]"), LEVEL))
+    with (
+        checkpoint.open(write(tmp_path / "own", files, config("LlamaForCausalLM", "llama", 258))) as c,
+        pytest.raises(KQuantsError, match="unknown pre-tokenizer"),
+    ):
+        tokenizer.fields(c, c.config, "gpt2")
+
+
+GPT2 = {name: SMALL / "gpt2" / name for name in ("tokenizer.json", "tokenizer_config.json")}
+
+
+@pytest.mark.parametrize(
+    ("files", "scheme", "size", "says"),
+    [
+        ({}, "any", 100, "no tokenizer"),
+        ({}, "llama", 100, "no tokenizer.model"),
+        ({}, "t5", 100, "spiece"),
+        ({}, "tekken", 100, "tekken.json"),
+        ({"tokenizer.model": "not a model"}, "llama", 100, "not a SentencePiece model"),
+        ({"spiece.model": "not a model"}, "t5", 100, "not a SentencePiece model"),
+        ({"tokenizer.json": "[]"}, "gpt2", 100, "not a tokenizer"),
+        ({"tokenizer.json": {}}, "gpt2", 100, "not a tokenizer"),
+        ({"tokenizer.json": {"model": 3}}, "any", 100, "do not fit together"),
+        ({"tekken.json": {"config": {}}}, "tekken", 100, "do not fit together"),
+        (
+            {"tekken.json": {"config": {"default_vocab_size": 10**9, "default_num_special_tokens": 1}, "vocab": []}},
+            "tekken",
+            9,
+            "wants",
+        ),
+        (PIECES, "llama", 10**9, "vocab_size is 1000000000"),
+        (PIECES, "llama", -1, "vocab_size is -1"),
+        (PIECES, "llama", "x", "vocab_size is x"),
+        (GPT2, "gpt2", 10**9, "vocab_size is 1000000000"),
+        (GPT2, "gpt2", 100, "but vocab_size is 100"),
+        (PIECES | {"tokenizer_config.json": "[]"}, "llama", 4096, "JSON object"),
+        (PIECES | {"tokenizer_config.json": {"added_tokens_decoder": {"x": {}}}}, "llama", 4096, "do not fit together"),
+        (PIECES | {"tokenizer.json": {"post_processor": {"processors": 3}}}, "llama", 4096, "do not fit together"),
+        (PIECES | {"added_tokens.json": {"a": "b"}}, "llama", 4096, "do not fit together"),
+        (GPT2, "glm", 50257, "lacks the token"),
+    ],
+)
+def test_tokenizers_that_are_wrong(files: Files, scheme: str, size: Any, says: str, tmp_path: Path) -> None:
+    settings = config("LlamaForCausalLM", "llama", size)
+    with checkpoint.open(write(tmp_path / "x", files, settings)) as c, pytest.raises(KQuantsError, match=says) as fault:
+        tokenizer.fields(c, settings, scheme)
+    assert "\n" not in str(fault.value)
+
+
+def test_a_token_id_below_zero(tmp_path: Path) -> None:
+    settings = config("LlamaForCausalLM", "llama", 4096, pad_token_id=-1)
+    with (
+        checkpoint.open(write(tmp_path / "x", PIECES, settings)) as c,
+        pytest.raises(KQuantsError, match="pad_token_id"),
+    ):
+        tokenizer.fields(c, settings, "llama")
