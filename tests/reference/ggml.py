@@ -55,12 +55,15 @@ class Ggml:
         function.restype = None
         return function
 
-    def quantize(self, x: npt.ArrayLike, name: str, imatrix: npt.ArrayLike | None = None) -> Bytes:
+    def quantize(
+        self, x: npt.ArrayLike, name: str, imatrix: npt.ArrayLike | None = None, out: Bytes | None = None
+    ) -> Bytes:
         """Encode float32 rows ``x[..., columns]``; uint8 ``[..., row bytes]``. ``imatrix``: one float32 a column."""
         kind = tensor_type(name)
         x = np.ascontiguousarray(x, np.float32)
         columns = x.shape[-1]
-        out = np.zeros((*x.shape[:-1], kind.row_bytes(columns)), np.uint8)
+        if out is None:
+            out = np.zeros((*x.shape[:-1], kind.row_bytes(columns)), np.uint8)
         if x.size == 0:
             return out
         if kind.name in ROW_ONLY:
@@ -94,11 +97,12 @@ class Ggml:
         shape = np.shape(x)
         return np.frombuffer(data, np.uint8).reshape(*shape[:-1], tensor_type(name).row_bytes(shape[-1]))
 
-    def dequantize(self, blocks: npt.ArrayLike, name: str) -> Floats:
+    def dequantize(self, blocks: npt.ArrayLike, name: str, out: Floats | None = None) -> Floats:
         """Decode uint8 rows ``[..., row bytes]``; float32 ``[..., columns]``. Q8_1 has no decoder in ggml."""
         kind = tensor_type(name)
         blocks = np.ascontiguousarray(blocks, np.uint8)
-        out = np.zeros((*blocks.shape[:-1], blocks.shape[-1] // kind.nbytes * kind.block), np.float32)
+        if out is None:
+            out = np.zeros((*blocks.shape[:-1], blocks.shape[-1] // kind.nbytes * kind.block), np.float32)
         if kind.name == "F32":
             return blocks.view(np.float32)
         if kind.name == "Q8_K":
