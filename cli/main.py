@@ -20,6 +20,7 @@ COMMANDS = {
     "split": "Split a GGUF file into shards.",
     "merge": "Merge shards into one GGUF file.",
     "dequantize": "Write the weights of a quantized file as F32, F16 or BF16.",
+    "export": "Write a GGUF file as a Hugging Face checkpoint.",
     "verify": "Check that a file is whole and sane, and was made from that source.",
     "diff": "Say what is different between two GGUF files.",
     "report": "Write one HTML page about a file: layers, weights, errors, vocabulary.",

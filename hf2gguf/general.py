@@ -19,7 +19,7 @@ from gguf_py import KQuantsError
 from .fields import Fields
 from .names import ModelName, parse, size_label, title
 
-_SAMPLING = {  # general.sampling.*: the key of generation_config.json
+SAMPLING = {  # general.sampling.*: the key of generation_config.json
     "sequence": "sequence",
     "top_k": "top_k",
     "top_p": "top_p",
@@ -33,7 +33,7 @@ _SAMPLING = {  # general.sampling.*: the key of generation_config.json
     "mirostat_tau": "mirostat_tau",
     "mirostat_eta": "mirostat_eta",
 }
-_CARD = {  # general.*: the card's keys that may say it, the first one first
+CARD = {  # general.*: the card's keys that may say it, the first one first
     "name": ["name", "model_name"],
     "author": ["author", "model_author", "model_creator"],
     "version": ["version", "model_version"],
@@ -77,7 +77,7 @@ class General:
 
     def write(self, fields: Fields) -> None:
         """Set the keys in upstream's order."""
-        for key in _SAMPLING:
+        for key in SAMPLING:
             fields.set(f"general.sampling.{key}", self.sampling.get(key))
         for key in _ORDER:
             fields.set(f"general.{key}", _text(self.texts.get(key)))
@@ -149,7 +149,7 @@ def model_card(folder: Path) -> dict[str, Any]:
 
 
 def _read_card(found: General, card: dict[str, Any], parameters: int) -> None:
-    for key, spellings in _CARD.items():
+    for key, spellings in CARD.items():
         said = next((card[s] for s in spellings if card.get(s) is not None), None)
         if said is not None:
             found.texts[key] = said
@@ -222,7 +222,7 @@ def _read_generation(found: General, folder: Path) -> None:
         return
     if not isinstance(config, dict):
         return
-    found.sampling = {key: config.get(spelling) for key, spelling in _SAMPLING.items()}
+    found.sampling = {key: config.get(spelling) for key, spelling in SAMPLING.items()}
     if "penalty_repeat" not in config:
         found.sampling["penalty_repeat"] = config.get("repetition_penalty")
 
@@ -236,7 +236,7 @@ def _override(found: General, path: Path) -> None:
         raise KQuantsError(f"{path}: a JSON object of general.* keys is expected, found {type(given).__name__}")
     for key in _OVERRIDABLE:
         found.texts[key] = given.get(f"general.{key}", found.texts.get(key))
-    for key in _SAMPLING:
+    for key in SAMPLING:
         found.sampling[key] = given.get(f"general.sampling.{key}", found.sampling.get(key))
     found.base_models = given.get("general.base_models", found.base_models)
     found.datasets = given.get("general.datasets", found.datasets)

@@ -1,0 +1,57 @@
+"""``kquants export``: a Hugging Face checkpoint back from a GGUF file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+EPILOG = """\b
+Examples:
+  kquants export model-f16.gguf my-model
+  kquants export model-q4_k_m.gguf my-model     the weights rounded to F16
+"""
+MOST = 10
+"""Keys that are listed; the rest is counted."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+def command(file: Path, folder: Path, quiet: bool) -> None:
+    """Write FILE as a Hugging Face checkpoint into DIR: safetensors, configuration, model card, tokenizer.
+
+    The checkpoint is converted again and compared: the last line says whether that gives FILE back, byte for byte.
+    """
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    import gguf_py
+    from hf2gguf.export import export
+
+    from .show import console, counted, value, visible
+
+    with gguf_py.open(file) as opened:
+        shown = console(stderr=True)
+        columns = (TextColumn("writing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=shown, transient=True, disable=quiet or not shown.is_terminal) as bar:
+            task = bar.add_task("", total=sum(t.nbytes for t in opened.tensors.values()))
+            found = export(opened, folder, lambda count: bar.advance(task, count))
+    if quiet:
+        return
+    click.echo(f"{folder}: {found.model_class}, {counted(found.tensors, 'tensor')}")
+    for header in found.header:
+        click.echo(f"{header.what}: the file has {visible(header.before)}, converted it is {visible(header.after)}")
+    for key in found.keys[:MOST]:
+        before, after = ("nothing" if f is None else value(f.value, 40) for f in (key.before, key.after))
+        click.echo(f"metadata key {visible(key.key)}: the file has {before}, converted it is {after}")
+    if len(found.keys) > MOST:
+        click.echo(f"… and {counted(len(found.keys) - MOST, 'more key')}")
+    if found.departing:
+        click.echo(f"tensor {visible(found.departing)}: converted it has other bytes")
+    if found.exact:
+        click.echo(f"exact: kquants convert {folder} gives {file} back, byte for byte")
+    elif found.rounded:
+        click.echo("the file is quantized: its weights were rounded to F16")
+    else:
+        click.echo("not exact: converting gives the differences above")
