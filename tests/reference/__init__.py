@@ -6,6 +6,6 @@
 
 from .ggml import Ggml
 from .llama import FILE_TYPES, Llama, ReferenceFailed
-from .locate import PREBUILT, fetch, ggml_library, prebuilt
+from .locate import PREBUILT, fetch, ggml_library, minilm, prebuilt
 
-__all__ = ["FILE_TYPES", "PREBUILT", "Ggml", "Llama", "ReferenceFailed", "fetch", "ggml_library", "prebuilt"]
+__all__ = ["FILE_TYPES", "PREBUILT", "Ggml", "Llama", "ReferenceFailed", "fetch", "ggml_library", "minilm", "prebuilt"]

