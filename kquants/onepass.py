@@ -67,6 +67,12 @@ def trits(v: Any) -> Any:
 
 
 @inlined
+def plus_minimum(scaled: Any, minimum: Any) -> Any:
+    """``scaled + minimum``, and ``scaled`` where that is NaN: of two NaNs the first has to win on every processor."""
+    return select(scaled == scaled, scaled + minimum, scaled)
+
+
+@inlined
 def put_halves(packed: Any, at: int, levels: Any) -> None:
     """Pack the low four bits of 32 levels, lanes of bytes: byte i holds level i in its low, 16 + i in its high half."""
     for i in range(16):

@@ -18,7 +18,7 @@ from ..importance import load_weighted, row_mean_squares
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
 from ..lanes import LANES, as_type, block_rows, join, load, lower, minimum, scratch, store, store_blocks, upper
 from ..numerics import half_at, half_bits, half_of, level
-from ..onepass import least_and_most, or_zero, put_halves, reciprocal
+from ..onepass import least_and_most, or_zero, plus_minimum, put_halves, reciprocal
 from ..packing import put_half
 from ..search import fit_scale_and_min
 
@@ -31,7 +31,7 @@ def decode(blocks: Any, out: Any) -> None:
     for b in range(blocks.shape[0]):
         packed = load(blocks, b, 4, 16)
         q = as_type(join(packed & 15, packed >> 4), np.float32)
-        store(out, b, 0, q * half_at(blocks, b, 0) + half_at(blocks, b, 2))
+        store(out, b, 0, plus_minimum(q * half_at(blocks, b, 0), half_at(blocks, b, 2)))
 
 
 @kernel(ENCODE)

@@ -33,7 +33,7 @@ from ..lanes import (
     upper,
 )
 from ..numerics import half_at, half_bits, half_of, level
-from ..onepass import least_and_most, or_zero, put_fifth_bits, put_halves, reciprocal
+from ..onepass import least_and_most, or_zero, plus_minimum, put_fifth_bits, put_halves, reciprocal
 from ..packing import put_half
 from ..search import fit_scale_and_min
 
@@ -47,7 +47,7 @@ def decode(blocks: Any, out: Any) -> None:
         low = load(blocks, b, 8, 16)
         high = as_type(bit_mask(peek(blocks, b, 4, np.uint32), 32), np.uint8) << 4
         q = as_type(join(low & 15, low >> 4) | high, np.float32)
-        store(out, b, 0, q * half_at(blocks, b, 0) + half_at(blocks, b, 2))
+        store(out, b, 0, plus_minimum(q * half_at(blocks, b, 0), half_at(blocks, b, 2)))
 
 
 @kernel(ENCODE)
