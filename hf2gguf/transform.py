@@ -115,7 +115,7 @@ def unpermute(source: Source, heads: int, rotated: int | None = None) -> Source:
 
 
 def _heads(source: Source, heads: int) -> int:
-    size, rest = divmod(source.shape[-2], heads)
+    size, rest = divmod(source.shape[-2], heads) if heads > 0 else (0, 1)
     if rest:
         raise KQuantsError(f"{source.shape[-2]} rows do not make {heads} heads")
     return size
