@@ -67,7 +67,8 @@ def summary(made: list[Made]) -> tuple[Panel, bool]:
         same = same and equal
         verdict = "[green]yes[/]" if equal else f"[red]no, expected {digests[file.reference][:12]}…[/]"
         size = f"{file.path.stat().st_size / 1e6:.2f} MB"
-        table.add_row(file.path.stem.removeprefix("tiny-speeches-5m-"), size, f"{file.seconds:.1f}", f"{digest[:12]}…", verdict)
+        name = file.path.stem.removeprefix("tiny-speeches-5m-")
+        table.add_row(name, size, f"{file.seconds:.1f}", f"{digest[:12]}…", verdict)
     title = "Same bytes as llama.cpp v0.5.0" if same else "These are not llama.cpp's bytes"
     return Panel(table, title=title, border_style="green" if same else "red", expand=False), same
 
