@@ -13,7 +13,7 @@ from typing import Any
 from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 
-from . import bpe, sentencepiece, special, tekken, unigram
+from . import bpe, families, sentencepiece, special, tekken, unigram
 from .special import Fields, put
 
 __all__ = ["SCHEMES", "Fields", "fields"]
@@ -157,6 +157,14 @@ SCHEMES: dict[str, Scheme] = {
     "solar-open": partial(bpe.fields, ids={"eos": _END, "eot": _END, "unk": "<unk>", "bos": "<|startoftext|>"}),
     "hunyuan": _hunyuan,
     "tekken": tekken.fields,
+    "arctic": families.arctic,
+    "deci": families.deci,
+    "internlm2": families.internlm2,
+    "internlm3": families.internlm3,
+    "jamba": families.jamba,
+    "jina-bert": families.jina_bert,
+    "refact": families.refact,
+    "xverse": families.xverse,
     "none": _none,
 }
 """How vocabularies are read, by the name that an architecture's description uses."""

@@ -149,13 +149,17 @@ def fields(
     config: Mapping[str, Any],
     ids: Mapping[str, str] | None = None,
     looked_for: Sequence[str] = special.KINDS,
+    name: str | None = None,
 ) -> Fields:
-    """Byte-level BPE (scheme ``gpt2``). ``ids`` names tokens for kinds that no file gives one."""
+    """Byte-level BPE (scheme ``gpt2``), or another of that kind by its ``name``.
+
+    ``ids`` names tokens for kinds that no file gives one, of those ``looked_for``.
+    """
     tokenizer = load(checkpoint)
     texts, kinds = listing(tokenizer, config)
     found: Fields = {}
-    put(found, "model", "gpt2")
-    put(found, "pre", tokenizer.pre_name())
+    put(found, "model", name or "gpt2")
+    put(found, "pre", name or tokenizer.pre_name())
     put(found, "tokens", texts)
     put(found, "token_type", kinds, item=ValueType.INT32)
     more = special.load(checkpoint, merges=True, kinds=looked_for)

@@ -104,7 +104,13 @@ def fill_added(pieces: Pieces, checkpoint: Checkpoint) -> None:
 
 def fields(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     """The vocabulary of ``tokenizer.model`` (scheme ``llama``); raises KQuantsError when there is none."""
-    pieces = _base(checkpoint, config)
+    return listed(laid_over(checkpoint, config), checkpoint)
+
+
+def laid_over(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Pieces:
+    """The tokens of ``tokenizer.model``, and over them what ``tokenizer_config.json`` adds."""
+    pieces = pieces_of(checkpoint, config)
+    fill_added(pieces, checkpoint)
     decoder = (checkpoint.json("tokenizer_config.json") or {}).get("added_tokens_decoder", {})
     for token_id, entry in decoder.items():
         text = entry["content"]
@@ -112,21 +118,33 @@ def fields(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
             pieces.place(int(token_id), text, -1000.0, TokenKind.CONTROL)
         else:
             pieces.place(int(token_id), text.replace("▁", " "), -1000.0, TokenKind.USER_DEFINED)
-    return listed(pieces, checkpoint)
+    return pieces
+
+
+def added_entries(checkpoint: Checkpoint) -> list[tuple[int, Mapping[str, Any]]]:
+    """Ids and entries of the added tokens of ``tokenizer_config.json``, then of ``tokenizer.json``."""
+    decoder = (checkpoint.json("tokenizer_config.json") or {}).get("added_tokens_decoder", {})
+    added = (special.tokenizer_json(checkpoint) or {}).get("added_tokens", [])
+    return [(int(i), entry) for i, entry in [*decoder.items(), *((entry["id"], entry) for entry in added)]]
+
+
+def literally_laid_over(checkpoint: Checkpoint, pieces: Pieces) -> None:
+    """Place every added token with the mark it has."""
+    for token_id, entry in added_entries(checkpoint):
+        kind = TokenKind.CONTROL if entry.get("special") else TokenKind.USER_DEFINED
+        pieces.place(token_id, entry["content"], -1000.0, kind)
 
 
 def phi3(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    """The same for Phi-3, which adds the tokens of ``tokenizer.json`` and reads their marks literally."""
-    pieces = _base(checkpoint, config)
-    decoder = (checkpoint.json("tokenizer_config.json") or {}).get("added_tokens_decoder", {})
-    added = (special.tokenizer_json(checkpoint) or {}).get("added_tokens", [])
-    for token_id, entry in [*decoder.items(), *((entry["id"], entry) for entry in added)]:
-        kind = TokenKind.CONTROL if entry.get("special") else TokenKind.USER_DEFINED
-        pieces.place(int(token_id), entry["content"], -1000.0, kind)
+    """The same for Phi-3, which adds the tokens of ``tokenizer.json`` too and reads their marks literally."""
+    pieces = pieces_of(checkpoint, config)
+    fill_added(pieces, checkpoint)
+    literally_laid_over(checkpoint, pieces)
     return listed(pieces, checkpoint)
 
 
-def _base(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Pieces:
+def pieces_of(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Pieces:
+    """The tokens of ``tokenizer.model`` alone, as many as ``config`` wants; raises KQuantsError without the file."""
     path = checkpoint.path("tokenizer.model")
     if path is None:
         raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.model, expected a SentencePiece model")
@@ -136,7 +154,6 @@ def _base(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Pieces:
         wanted["vocab_size"] = config["vocab_size_per_layer_input"]
     pieces = Pieces.unused(vocab_size(wanted, model.vocab_size(), checkpoint.dir / "config.json"))
     fill(pieces, model)
-    fill_added(pieces, checkpoint)
     return pieces
 
 

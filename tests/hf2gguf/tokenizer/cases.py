@@ -144,6 +144,54 @@ CASES: dict[str, Case] = {
         "t5",
     ),
 }
+_CHAT = {key: entry for key, entry in _DECODER.items() if key != "9999"} | {
+    "0": {"content": "<unk>", "special": True},
+    "4100": {"content": "<|im_end|>", "special": True},
+}
+_LETTERS = {f"<{letter}>": 4096 + i for i, letter in enumerate("abcdef")}
+_PLAIN_EOS = _SPECIALS | {"eos_token": "</s>"}
+_HYBRID = {"mamba_expand": 2, "mamba_d_conv": 4, "mamba_d_state": 16, "mamba_dt_rank": 16, "num_experts": 4}
+_PERIODS = {"attn_layer_offset": 1, "attn_layer_period": 2, "expert_layer_offset": 1, "expert_layer_period": 2}
+_EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
+
+CASES |= {
+    "internlm2": (
+        PIECES
+        | {
+            "added_tokens.json": _LETTERS,
+            "tokenizer_config.json": _SPECIALS | {"added_tokens_decoder": _CHAT},
+            "tokenizer.json": {
+                "added_tokens": [added(1, "<s>", special=True), added(2, "</s>", special=True)],
+                "model": {},
+            },
+        },
+        config("InternLM2ForCausalLM", "internlm2", 4096, eos_token_id=2),
+        "internlm2",
+    ),
+    "internlm3": (
+        PIECES | {"tokenizer_config.json": _SPECIALS | {"add_prefix_space": True, "added_tokens_decoder": _CHAT}},
+        config("InternLM3ForCausalLM", "internlm3", 4104, eos_token_id=2),
+        "internlm3",
+    ),
+    "arctic": (
+        PIECES | {"tokenizer_config.json": _SPECIALS | {"added_tokens_decoder": _CHAT}},
+        config("ArcticForCausalLM", "arctic", 4104, **_EXPERTS),
+        "arctic",
+    ),
+    "jamba": (
+        {"tokenizer.json": _FALLBACK, "tokenizer_config.json": _PLAIN_EOS | {"tokenizer_class": "LlamaTokenizer"}},
+        config("JambaForCausalLM", "jamba", 269, **_HYBRID, **_PERIODS, num_experts_per_tok=2),
+        "jamba",
+    ),
+    "xverse": (
+        {
+            "tokenizer.json": _FALLBACK,
+            "tokenizer_config.json": _PLAIN_EOS | {"tokenizer_class": "PreTrainedTokenizerFast"},
+        },
+        config("XverseForCausalLM", "xverse", 269),
+        "xverse",
+    ),
+}
 CASES |= {name: (dict(files), settings, scheme) for name, (files, settings, scheme) in real.CASES.items()}
 """Files, config.json and scheme by name."""
 

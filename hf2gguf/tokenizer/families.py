@@ -1,0 +1,137 @@
+"""Vocabularies of families that upstream reads in ways of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gguf_py import KQuantsError, ValueType
+from hf2gguf.checkpoint import Checkpoint
+from hf2gguf.checkpoint.folder import shown
+
+from . import bpe, sentencepiece, special
+from .sentencepiece import TokenKind, pieces_of, scored
+from .special import Fields, put
+from .unigram import normalizer
+
+END_OF_MESSAGE = "<|im_end|>"
+
+
+def jamba(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """SentencePiece, or BPE with byte fallback, which then takes no space before a text."""
+    if checkpoint.path("tokenizer.model") is not None:
+        return sentencepiece.fields(checkpoint, config)
+    found = bpe.byte_fallback(checkpoint, config)
+    put(found, "add_space_prefix", False, ValueType.BOOL)
+    return found
+
+
+def deci(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """Llama 3's vocabulary, told by its size, or that of DeciLM."""
+    return (bpe.fields if config.get("vocab_size", 128256) == 128256 else bpe.byte_fallback)(checkpoint, config)
+
+
+def refact(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """Byte-level BPE, and whatever ends a turn."""
+    found = bpe.fields(checkpoint, config)
+    more = special.load(checkpoint, kinds=("prefix", "suffix", "middle", "eot"))
+    more.template = None
+    found.update(more.fields())
+    return found
+
+
+def jina_bert(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """WordPiece, byte-level BPE, or whole words, by the tokenizer's class."""
+    kind = (checkpoint.json("tokenizer_config.json") or {}).get("tokenizer_class")
+    if kind == "BertTokenizer":
+        return bpe.wordpiece(checkpoint, config)
+    if kind != "RobertaTokenizer":
+        raise KQuantsError(
+            f"{checkpoint.dir}: tokenizer_class is {shown(kind)}, expected BertTokenizer or RobertaTokenizer"
+        )
+    pre_tokenizer = (special.tokenizer_json(checkpoint) or {}).get("pre_tokenizer") or {}
+    whole_words = pre_tokenizer.get("type") == "Whitespace"
+    found = bpe.fields(checkpoint, config, name="whitespace" if whole_words else None)
+    put(found, "token_type_count", 2, ValueType.UINT32)
+    return found
+
+
+def internlm3(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """SentencePiece whose texts end with a message's end, if it has a token for that."""
+    found = scored(sentencepiece.laid_over(checkpoint, config), "llama")
+    settings = checkpoint.json("tokenizer_config.json") or {}
+    if "add_prefix_space" in settings:
+        put(found, "add_space_prefix", settings["add_prefix_space"], ValueType.BOOL)
+    more = special.load(checkpoint, n_vocab=len(found["tokenizer.ggml.tokens"].value))
+    for token_id, entry in settings.get("added_tokens_decoder", {}).items():
+        if entry.get("special") and entry["content"] == END_OF_MESSAGE and "eos" in more.ids:
+            more.ids["eos"] = int(token_id)
+    found.update(more.fields())
+    return found
+
+
+def internlm2(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """SentencePiece as its file has it, added tokens behind; a message's end ends the text of a chat model."""
+    path = checkpoint.path("tokenizer.model")
+    if path is None:
+        raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.model, expected a SentencePiece model")
+    pieces = pieces_of(checkpoint, config)
+    for i, text in enumerate(pieces.texts):
+        if text == "\0":  # llama.cpp would read an empty text
+            pieces.texts[i] = "🐉"
+        elif text.startswith("[UNUSED"):
+            pieces.kinds[i] = int(TokenKind.UNUSED)
+    for text in checkpoint.json("added_tokens.json") or {}:
+        pieces.texts.append(text)
+        pieces.scores.append(-1000.0)
+        pieces.kinds.append(int(TokenKind.USER_DEFINED))
+    sentencepiece.literally_laid_over(checkpoint, pieces)
+    found = scored(pieces, "llama")
+    put(found, "add_space_prefix", normalizer(path).add_prefix, ValueType.BOOL)
+    more = special.load(checkpoint, n_vocab=len(pieces.texts))
+    for token_id, entry in sentencepiece.added_entries(checkpoint):
+        if entry["content"] == END_OF_MESSAGE:
+            more.ids["eos"] = token_id
+    found.update(more.fields())
+    return found
+
+
+def arctic(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """SentencePiece of which two tokens were given another meaning by ``tokenizer_config.json``."""
+    pieces = pieces_of(checkpoint, config)
+    settings = checkpoint.json("tokenizer_config.json") or {}
+    for token_id, entry in settings.get("added_tokens_decoder", {}).items():
+        kind, score = TokenKind.USER_DEFINED, -10000.0
+        if entry.get("special"):
+            kind, score = TokenKind.CONTROL, 0.0
+            if entry["content"] == settings["unk_token"]:
+                kind = TokenKind.UNKNOWN
+        pieces.place(int(token_id), entry["content"], score, kind)
+    return sentencepiece.listed(pieces, checkpoint)
+
+
+def xverse(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """BPE with byte fallback, listed without scores."""
+    tokenizer = bpe.load(checkpoint)
+    texts, kinds = [], []
+    by_id = {token_id: text for text, token_id in tokenizer.ids.items()}
+    for i in range(sentencepiece.vocab_size(config, len(by_id), checkpoint.dir / "config.json")):
+        if i not in by_id:
+            raise KQuantsError(f"{tokenizer.path}: no token has the id {i}, expected ids without holes")
+        text, kind, token = by_id[i], TokenKind.NORMAL, tokenizer.added.get(i)
+        if text == "\0":
+            text, kind = "<b'\\x00'>", TokenKind.BYTE
+        elif re.fullmatch("<0x[0-9A-Fa-f]{2}>", text):
+            kind = TokenKind.BYTE
+        elif token is not None:
+            kind = TokenKind.CONTROL if token.special else TokenKind.USER_DEFINED
+        texts.append(text)
+        kinds.append(int(kind))
+    found: Fields = {}
+    put(found, "model", "llama")
+    put(found, "pre", "default")
+    put(found, "tokens", texts)
+    put(found, "token_type", kinds, item=ValueType.INT32)
+    found.update(special.load(checkpoint, n_vocab=len(texts)).fields())
+    return found
