@@ -6,6 +6,17 @@
 
 from .ggml import Ggml
 from .llama import FILE_TYPES, Llama, ReferenceFailed
-from .locate import PREBUILT, fetch, ggml_library, minilm, prebuilt
+from .locate import PREBUILT, fetch, ggml_libraries, ggml_library, minilm, prebuilt
 
-__all__ = ["FILE_TYPES", "PREBUILT", "Ggml", "Llama", "ReferenceFailed", "fetch", "ggml_library", "minilm", "prebuilt"]
+__all__ = [
+    "FILE_TYPES",
+    "PREBUILT",
+    "Ggml",
+    "Llama",
+    "ReferenceFailed",
+    "fetch",
+    "ggml_libraries",
+    "ggml_library",
+    "minilm",
+    "prebuilt",
+]

@@ -31,16 +31,19 @@ def prebuilt() -> Path | None:
     return folder.resolve() if (folder / _LIBRARY).is_file() else None
 
 
-def ggml_library() -> Path | None:
-    """``libggml-base.so`` of the prebuilt llama.cpp, else of the wheel libggml-python, else None."""
-    if folder := prebuilt():
-        return folder / "libggml-base.so"
+def ggml_libraries() -> list[Path]:
+    """``libggml-base.so`` of the prebuilt llama.cpp and of the wheel libggml-python, those that are there."""
+    folder = prebuilt()
     spec = importlib.util.find_spec("libggml")
-    for place in (spec.submodule_search_locations if spec else None) or ():
-        library = Path(place) / "lib64" / "libggml-base.so"
-        if library.is_file():
-            return library
-    return None
+    wheel = (spec.submodule_search_locations if spec else None) or ()
+    places = [folder] if folder else []
+    libraries = [place / "libggml-base.so" for place in places + [Path(place) / "lib64" for place in wheel]]
+    return [library for library in libraries if library.is_file()]
+
+
+def ggml_library() -> Path | None:
+    """The library that judges the codecs, the release before the wheel; None when there is neither."""
+    return next(iter(ggml_libraries()), None)
 
 
 def fetch() -> Path:
