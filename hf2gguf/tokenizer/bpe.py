@@ -156,17 +156,21 @@ def fields(
     ``ids`` names tokens for kinds that no file gives one, of those ``looked_for``.
     """
     tokenizer = load(checkpoint)
+    named = {}
+    for kind, token in (ids or {}).items():
+        if token not in tokenizer.ids:
+            raise KQuantsError(f"{tokenizer.path}: lacks the token {shown(token)}, which this architecture needs")
+        named[kind] = tokenizer.ids[token]
     texts, kinds = listing(tokenizer, config)
     found: Fields = {}
     put(found, "model", name or "gpt2")
     put(found, "pre", name or tokenizer.pre_name())
     put(found, "tokens", texts)
     put(found, "token_type", kinds, item=ValueType.INT32)
+    del tokenizer, texts, kinds  # the largest take hundreds of megabytes, and so does what is read next
     more = special.load(checkpoint, merges=True, kinds=looked_for)
-    for kind, token in (ids or {}).items():
-        if token not in tokenizer.ids:
-            raise KQuantsError(f"{tokenizer.path}: lacks the token {shown(token)}, which this architecture needs")
-        more.set(kind, tokenizer.ids[token])
+    for kind, token_id in named.items():
+        more.set(kind, token_id)
     found.update(more.fields())
     return found
 

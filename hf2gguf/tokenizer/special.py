@@ -106,6 +106,7 @@ def load(
         added = tokenizer.get("added_tokens") or []
         if tokenizer:
             _PostProcessor(special, config, kinds).read(tokenizer.get("post_processor"))
+        del tokenizer
     if config:
         special.template = _template(checkpoint, config)
         _named_tokens(special, config, kinds, added)
