@@ -75,7 +75,7 @@ def quantize(
     if bad is not None:
         place = tuple(int(i) for i in np.unravel_index(bad, x.shape))
         raise KQuantsError(
-            f"cannot encode as {kind.name}: the weight at {place} is {x[place]}, expected a finite number"
+            f"cannot encode as {kind.name}: the weight at {place} is {x[place]}, expected a finite float32"
         )
     return result
 

@@ -1,0 +1,85 @@
+"""Kernels on disk: compiled once, found again, never stale, and done without where nothing can be written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kquants
+
+PROBE = """
+import numpy as np
+from kquants import jit
+from kquants.codecs import q8_0
+new = bool(jit.missing([q8_0.encode]))
+out = np.zeros((1, 34), np.uint8)
+q8_0.encode(np.linspace(-1, 1, 32, dtype=np.float32).reshape(1, 32), out)
+print(new, out[0, 2:].view(np.int8).tolist())
+"""
+LEVELS = str([round(-127 + i * 254 / 31) for i in range(32)])
+
+
+def probe(cache: Path, package: Path | None = None) -> tuple[bool, str]:
+    """In a fresh process: whether the kernel had to be compiled, and the levels it gave."""
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    where = package or Path(kquants.__file__).parents[1]
+    command = [sys.executable, "-c", PROBE]
+    done = subprocess.run(command, env=env, cwd=where, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    new, levels = done.stdout.strip().split(" ", 1)
+    return new == "True", levels
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of the packages to change, in the folder that is returned."""
+    for name in ("kquants", "gguf_py"):
+        source = Path(kquants.__file__).parents[1] / name
+        shutil.copytree(source, tmp_path / "site" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "site"
+
+
+def test_a_kernel_is_compiled_once_and_a_damaged_one_again(tmp_path: Path) -> None:
+    assert probe(tmp_path) == (True, LEVELS)
+    assert probe(tmp_path) == (False, LEVELS)
+    (kept,) = tmp_path.rglob("*.nbc")
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert probe(tmp_path) == (True, LEVELS)
+    assert probe(tmp_path) == (False, LEVELS)
+
+
+def test_a_change_in_a_module_the_kernel_imports_is_seen(tmp_path: Path, package: Path) -> None:
+    assert probe(tmp_path / "cache", package) == (True, LEVELS)
+    module = package / "kquants" / "numerics.py"
+    text = module.read_text()
+    assert text.count("0x3EFFFFFF") == 1
+    module.write_text(text.replace("0x3EFFFFFF", "0x00000000"))  # cut instead of rounded
+    new, levels = probe(tmp_path / "cache", package)
+    assert new
+    assert levels != LEVELS
+    module.write_text(text)
+    assert probe(tmp_path / "cache", package) == (False, LEVELS)
+
+
+def test_a_change_elsewhere_leaves_the_kernel(tmp_path: Path, package: Path) -> None:
+    probe(tmp_path / "cache", package)
+    module = package / "kquants" / "codecs" / "q4_k.py"
+    module.write_text(module.read_text() + "\n# changed\n")
+    assert probe(tmp_path / "cache", package) == (False, LEVELS)
+
+
+def test_without_a_place_to_write_kernels_are_compiled_each_time(tmp_path: Path) -> None:
+    nowhere = tmp_path / "file"
+    nowhere.write_text("not a folder")
+    assert probe(nowhere) == (True, LEVELS)
+    assert probe(nowhere) == (True, LEVELS)
+
+
+def test_importing_kquants_does_not_import_numba() -> None:
+    code = "import sys, kquants; print('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
