@@ -107,8 +107,7 @@ def _write(file: GGUFFile, page: Definition, folder: Path, progress: Callable[[i
     scope = configs.scope(
         config, page, model_class=config["architectures"][0], file_type=1, tokenizer_config=settings, files=[]
     )
-    tensors = names.tensors(page, scope, plain)
-    _write_safetensors(folder / "model.safetensors", tensors, progress)
+    _write_shards(folder, names.tensors(page, scope, plain), progress)
     outtypes = {number: name for name, number in OUTTYPES.items()}
     outtype = "f16" if rounded else outtypes.get(file.metadata.get("general.file_type", 1), "f16")
     best: tuple[int, Exported, dict[str, Any]] | None = None
@@ -137,6 +136,7 @@ def _configurations(file: GGUFFile, page: Definition, rounded: bool) -> Iterator
     scaling = names.rope_scaling(metadata, page.architecture) or _llama3(file)
     if scaling is not None:
         said["rope_scaling"] = scaling
+    said.setdefault("vocab_size", file.fields["tokenizer.ggml.tokens"].count)
     said["tie_word_embeddings"] = "output.weight" not in file.tensors
     dtypes = {t.type.name for t in file.tensors.values() if len(t.shape) > 1}
     said["torch_dtype"] = "float32" if dtypes == {"F32"} else "bfloat16" if dtypes == {"BF16"} else "float16"
@@ -196,6 +196,21 @@ def _dump(path: Path, document: Mapping[str, Any]) -> None:
 # ------------------------------------------------------------------------------------------------------------ tensors
 
 
+def _write_shards(folder: Path, shards: list[dict[str, Source]], progress: Callable[[int], None]) -> None:
+    needed = sum(s.count * s.row_bytes for shard in shards for s in shard.values())
+    if shutil.disk_usage(folder).free < needed:
+        raise KQuantsError(f"cannot write {folder.name}: the disk is full ({needed:,} bytes are needed)")
+    if len(shards) == 1:
+        _write_safetensors(folder / "model.safetensors", shards[0], progress)
+        return
+    places: dict[str, str] = {}
+    for number, shard in enumerate(shards, 1):
+        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        _write_safetensors(folder / file, shard, progress)
+        places |= dict.fromkeys(shard, file)
+    _dump(folder / "model.safetensors.index.json", {"metadata": {"total_size": needed}, "weight_map": places})
+
+
 def _write_safetensors(path: Path, tensors: Mapping[str, Source], progress: Callable[[int], None]) -> None:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
@@ -205,8 +220,6 @@ def _write_safetensors(path: Path, tensors: Mapping[str, Source], progress: Call
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    if shutil.disk_usage(path.parent).free < offset:
-        raise KQuantsError(f"cannot write {path.parent}: the disk is full ({offset:,} bytes are needed)")
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for source in tensors.values():

@@ -47,8 +47,8 @@ def _key(page: Definition, expression: str) -> str | None:
         return next((str(name) for name in names if name in _USUAL), str(names[0]))
     if found := _ONE.fullmatch(expression):
         name: str = found["key"] or found["name"]
-        if name == "head_size":
-            return "head_dim"
+        if name == "head_size":  # head_dim, or made of others: attention.key_length tells which
+            return None
         derived = page.derived.get(name)
         return name if derived is None else _key(page, derived)
     return None
@@ -79,17 +79,37 @@ def rope_scaling(metadata: Mapping[str, Any], architecture: str) -> dict[str, An
     return {"rope_type": kind, **said}
 
 
-def tensors(page: Definition, scope: Scope, sources: Mapping[str, Source]) -> dict[str, Source]:
-    """The checkpoint's tensors by name, each undone from the model's; raises KQuantsError naming one that cannot be."""
-    found: dict[str, Source] = {}
+def tensors(page: Definition, scope: Scope, sources: Mapping[str, Source]) -> list[dict[str, Source]]:
+    """The checkpoint's tensors by name, those of a shard together, each undone from the model's.
+
+    Converting reads shard by shard and a shard's tensors by name: where the model's order is another, a new shard
+    begins. Raises KQuantsError naming a tensor that cannot be taken back.
+    """
+    seen: set[str] = set()
+    groups: list[dict[str, Source]] = []
+    stacked = ""
     for name, source in sources.items():
         if name in page.generate:
             continue
-        undone = next((made for made in _candidates(page, scope, name, source) if not set(made) & set(found)), None)
+        fitting = [made for made in _candidates(page, scope, name, source) if not seen & set(made)]
+        # Experts one by one where a page knows them so: it may know some, packed otherwise, only together.
+        undone = max(fitting, key=lambda made: len(made) > 1, default=None)
         if undone is None:
             raise KQuantsError(f"tensor {name!r}: the page of {page.name} does not say what it was in a checkpoint")
-        found |= undone
-    return dict(sorted(found.items()))
+        seen |= set(undone)
+        layer = name.rsplit(".", 2)[0] if len(undone) > 1 else ""
+        if layer and layer == stacked:
+            groups[-1] |= undone  # the experts of a layer are made into tensors when all have come
+        else:
+            groups.append(undone)
+        stacked = layer
+    shards: list[dict[str, Source]] = []
+    for group in groups:
+        if shards and min(group) > max(shards[-1]):
+            shards[-1] |= group
+        else:
+            shards.append(group)
+    return [dict(sorted(shard.items())) for shard in shards]
 
 
 def _candidates(page: Definition, scope: Scope, name: str, source: Source) -> Iterator[dict[str, Source]]:

@@ -1,0 +1,138 @@
+"""A checkpoint back from a GGUF file: converting it gives the file again, byte for byte, or it says what differs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gguf_py
+from gguf_py import Field, KQuantsError
+from hf2gguf import checkpoint as checkpoints
+from hf2gguf.convert import prepare
+from hf2gguf.export import Exported, export
+from hf2gguf.files import Shape, plan
+from kquants.execute import execute
+from tests.command import TINY, done, kquants, reference_digests, sha256
+
+from .models import write
+from .zoo import ZOO
+
+EXACT = """
+    tiny-llama Acme-Llama-3-300K-Instruct-v1.1 llama-bpe llama-odd llama-yarn llama-ternary tiny-mistral
+    tiny-mixtral tiny-smollm3 tiny-arcee tiny-granite tiny-qwen2 tiny-qwen3 tiny-qwen2moe tiny-qwen3moe
+    tiny-gemma gemma-half tiny-gemma2 tiny-gpt2 tiny-starcoder tiny-starcoder2 tiny-stablelm tiny-olmo2
+    tiny-olmoe tiny-seed-oss tiny-command-r tiny-exaone tiny-ernie tiny-hunyuan tiny-orion tiny-bailingmoe
+    tiny-codeshell tiny-refact tiny-maincoder tiny-eurobert tiny-llada-moe tiny-jais2 tiny-deepseek
+""".split()
+"""Models of the zoo whose way back is exact."""
+
+
+def converted(folder: Path, path: Path, outtype: str = "f16") -> Path:
+    """Convert a checkpoint."""
+    with checkpoints.open(folder) as opened:
+        execute(plan(prepare(opened, outtype), path, Shape()), threads=2)
+    return path
+
+
+def exported(path: Path, folder: Path) -> Exported:
+    """Take a file back."""
+    with gguf_py.open(path) as file:
+        return export(file, folder)
+
+
+@pytest.mark.filterwarnings("ignore:.*unknown pre-tokenizer")
+@pytest.mark.parametrize("name", EXACT)
+def test_there_and_back_and_there_again(tmp_path: Path, name: str) -> None:
+    first = converted(write(ZOO[name], tmp_path / "model"), tmp_path / "first.gguf")
+    (tmp_path / "back").mkdir()
+    found = exported(first, tmp_path / "back" / "model")
+    assert found.exact, found
+    second = converted(tmp_path / "back" / "model", tmp_path / "second.gguf")
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("outtype", ["f32", "f16", "bf16"])
+def test_the_real_model_by_the_commands(tmp_path: Path, outtype: str) -> None:
+    first, second, back = tmp_path / "first.gguf", tmp_path / "second.gguf", tmp_path / "tiny-speeches-5m"
+    done("convert", TINY, "--outtype", outtype, "--outfile", first)
+    out = done("export", first, back)
+    assert out.splitlines()[-1] == f"exact: kquants convert {back} gives {first} back, byte for byte"
+    done("convert", back, "--outtype", outtype, "--outfile", second)
+    assert sha256(second) == reference_digests()[f"tiny-{outtype}"]
+
+
+def test_weights_of_a_checkpoint_come_back(tmp_path: Path) -> None:
+    """BF16 weights through F32: the tensors, by the names and in the row order that the checkpoint had."""
+    done("convert", TINY, "--outtype", "bf16", "--outfile", tmp_path / "f.gguf")
+    done("export", tmp_path / "f.gguf", tmp_path / "back")
+    with checkpoints.open(TINY) as before, checkpoints.open(tmp_path / "back") as after:
+        assert list(before.tensors) == list(after.tensors)
+        for name, source in before.tensors.items():
+            other = after.tensors[name]
+            assert source.shape == other.shape
+            if len(source.shape) > 1:
+                np.testing.assert_array_equal(source.rows(0, source.count), other.rows(0, other.count))
+
+
+def test_another_folder_name_is_said(tmp_path: Path) -> None:
+    """The folder's name says things about the model: when the file does not say them, that is no secret."""
+    done("convert", TINY, "--outtype", "f16", "--outfile", tmp_path / "f.gguf")
+    out = done("export", tmp_path / "f.gguf", tmp_path / "Other-7B-Chat-v2")
+    assert "general.finetune: the file has nothing, converted it is" in out
+    assert out.splitlines()[-1] == "not exact: converting gives the differences above"
+
+
+def test_a_quantized_file_is_rounded_to_f16(tmp_path: Path) -> None:
+    done("convert", TINY, "--outtype", "q4_k_m", "--outfile", tmp_path / "q4.gguf")
+    assert "rounded to F16" in done("export", tmp_path / "q4.gguf", tmp_path / "tiny-speeches-5m")
+    done("convert", tmp_path / "tiny-speeches-5m", "--outtype", "f16", "--outfile", tmp_path / "f16.gguf")
+    with gguf_py.open(tmp_path / "q4.gguf") as q4, gguf_py.open(tmp_path / "f16.gguf") as f16:
+        assert set(q4.tensors) == set(f16.tensors)
+        for name, tensor in q4.tensors.items():
+            half = tensor.to_numpy().astype(np.float16 if len(tensor.shape) > 1 else np.float32)
+            np.testing.assert_array_equal(half.astype(np.float32), f16.tensors[name].to_numpy())
+
+
+def small(path: Path, **fields: Any) -> Path:
+    """A file that cannot be taken back."""
+    made = [Field.of(key.replace("__", "."), value) for key, value in fields.items()]
+    gguf_py.write(path, made, {"t": ("F32", (4,), np.ones(4, np.float32))})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"general__architecture": "fancy"}, "'fancy'"),
+        ({"general__architecture": "llama"}, "None vocabulary"),
+        ({"general__architecture": "llama", "tokenizer__ggml__model": "rwkv"}, "'rwkv' vocabulary"),
+    ],
+)
+def test_what_cannot_be_taken_back(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+    path = small(tmp_path / "f.gguf", **fields)
+    with pytest.raises(KQuantsError, match=words):
+        exported(path, tmp_path / "back")
+    assert [p.name for p in tmp_path.iterdir()] == ["f.gguf"]
+
+
+def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
+    done("convert", TINY, "--outtype", "f16", "--outfile", tmp_path / "f.gguf")
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "mine").write_text("mine")
+    result = kquants("export", tmp_path / "f.gguf", tmp_path / "back")
+    assert result.returncode == 1 and result.stderr.count("\n") == 1 and "not an empty folder" in result.stderr
+    assert [p.name for p in (tmp_path / "back").iterdir()] == ["mine"]
+
+
+def test_the_configuration_reads_like_one(tmp_path: Path) -> None:
+    done("convert", TINY, "--outtype", "f16", "--outfile", tmp_path / "f.gguf")
+    done("export", tmp_path / "f.gguf", tmp_path / "back")
+    config = json.loads((tmp_path / "back" / "config.json").read_text())
+    original = json.loads((TINY / "config.json").read_text())
+    shared = set(config) & set(original) - {"torch_dtype"}
+    assert {k: config[k] for k in shared} == {k: original[k] for k in shared}
+    assert {"hidden_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps", "vocab_size"} <= shared
