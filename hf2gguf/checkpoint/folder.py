@@ -36,8 +36,7 @@ def inside(folder: Path, name: str) -> Path:
     path = folder / name
     home, real = folder.resolve(), path.resolve()
     allowed = [home]
-    if home.parent.name == "snapshots":
-        allowed.append(home.parent.parent / "blobs")
+    allowed += [place.parent / "blobs" for place in list(home.parents)[:2] if place.name == "snapshots"]
     if not any(real.is_relative_to(place) for place in allowed):
         raise KQuantsError(f"{path}: is a link that leaves the folder, expected a file in it; copy the file there")
     return path

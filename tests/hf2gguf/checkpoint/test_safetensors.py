@@ -136,6 +136,10 @@ def test_a_local_hub_cache_links_to_its_blobs(tmp_path: Path) -> None:
     (snapshot / "model.safetensors").symlink_to("../../blobs/123")
     with checkpoint.open(snapshot) as c:
         assert list(c.tensors) == ["a"]
+    (snapshot / "1_Pooling").mkdir()
+    (snapshot / "1_Pooling" / "config.json").symlink_to("../../../blobs/123")
+    with checkpoint.open(snapshot / "1_Pooling") as c:
+        assert c.path("config.json") is not None
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

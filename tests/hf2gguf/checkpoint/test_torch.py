@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import struct
 import zipfile
@@ -85,6 +86,17 @@ def test_tensors_in_the_files_order(tmp_path: Path) -> None:
     assert all(found[key].tobytes() == array.tobytes() for key, array in arrays.items())
     with checkpoint.open(tmp_path) as c:
         assert [source.type.name for source in c.tensors.values()] == ["F32", "F16", "I64", "F32"]
+
+
+def test_shards_with_an_index(tmp_path: Path) -> None:
+    array = np.arange(3, dtype=np.float32)
+    names = {"pytorch_model-00002-of-00002.bin": ["y", "a"], "pytorch_model-00001-of-00002.bin": ["z", "b"]}
+    for file, keys in names.items():
+        archive(tmp_path / file, described({key: plain(array) for key in keys}), {"0": array})
+    weight_map = {key: file for file, keys in names.items() for key in keys}
+    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    with checkpoint.open(tmp_path) as c:
+        assert list(c.tensors) == ["z", "b", "y", "a"]
 
 
 def test_views(tmp_path: Path) -> None:
