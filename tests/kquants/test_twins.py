@@ -10,6 +10,7 @@ import pytest
 
 import kquants
 from gguf_py.types import TENSOR_TYPES
+from kquants.codecs import codec
 
 from . import inputs, naive
 
@@ -21,6 +22,13 @@ def some_rows() -> dict[str, npt.NDArray[np.float32]]:
 
 def as_bytes(encoded: Any) -> npt.NDArray[np.uint8]:
     return np.frombuffer(bytes(encoded), np.uint8)
+
+
+def test_every_block_type_has_twins() -> None:
+    blocks = {name for name, kind in TENSOR_TYPES.items() if kind.quantized}
+    assert set(naive.DECODE) == blocks
+    assert set(naive.ENCODE) >= {name for name in blocks if hasattr(codec(name), "encode")}
+    assert set(naive.ENCODE_WEIGHTED) >= {name for name in blocks if hasattr(codec(name), "encode_weighted")}
 
 
 @pytest.mark.parametrize("name", naive.DECODE)

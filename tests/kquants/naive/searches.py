@@ -39,9 +39,12 @@ def symmetric(x: np.ndarray, weights: np.ndarray, top: int) -> tuple[np.float32,
 
 
 def affine(
-    x: np.ndarray, weights: np.ndarray, top: int, low: float, delta: float, steps: int
+    x: np.ndarray, weights: np.ndarray, top: int, low: float, delta: float, steps: int, absolute: bool = False
 ) -> tuple[np.float32, np.float32, list[int]]:
-    """A scale and a minimum (never positive) with levels 0 .. top that fit x best; the levels last."""
+    """A scale and a minimum (never positive) with levels 0 .. top that fit x best; the levels last.
+
+    The error to be made small is the sum of squares, or of absolute values.
+    """
     with np.errstate(all="ignore"):
         sum_w, sum_x = F(0), F(0)
         for i, (v, w) in enumerate(zip(x, weights, strict=True)):
@@ -63,7 +66,7 @@ def affine(
             total = F(0)
             for v, w, level in zip(x, weights, levels, strict=True):
                 difference = scale * F(level) + minimum - v
-                total += w * (difference * difference)
+                total += w * (abs(difference) if absolute else difference * difference)
             return total
 
         scale = F(1) / (F(top) / (most - least))
@@ -149,3 +152,74 @@ def fit_not_negative(x: np.ndarray, weights: np.ndarray, top: int) -> np.float32
         if levels == before:
             break
     return along / square if square > 0 else F(0)
+
+
+def one_at_a_time(x: np.ndarray, top: int) -> tuple[np.float32, list[int]]:
+    """A scale for levels -top .. top-1, each level moved while that helps; it and the levels, shifted by top."""
+    peak = signed_peak(x)
+    if abs(peak) < EPS:
+        return F(0), [0] * len(x)
+    with np.errstate(all="ignore"):
+        levels = [clamp(nearest(F(-top) / peak * v), -top, top - 1) for v in x]
+        lx, ll = F(0), F(0)
+        for v, level in zip(x, levels, strict=True):
+            lx += v * v * v * F(level)
+            ll += v * v * F(level) * F(level)
+        for _ in range(5):
+            moved = False
+            for i, v in enumerate(x):
+                w = v * v
+                rest_lx = lx - w * v * F(levels[i])
+                if not rest_lx > 0:
+                    continue
+                rest_ll = ll - w * F(levels[i]) * F(levels[i])
+                level = clamp(nearest(v * rest_ll / rest_lx), -top, top - 1)
+                new_lx, new_ll = rest_lx + w * v * F(level), rest_ll + w * F(level) * F(level)
+                if level != levels[i] and new_ll > 0 and new_lx * new_lx * ll > lx * lx * new_ll:
+                    levels[i], lx, ll, moved = level, new_lx, new_ll, True
+            if not moved:
+                break
+        return (lx / ll if ll > 0 else F(0)), [level + top for level in levels]
+
+
+def positive(x: np.ndarray, weights: np.ndarray, top: int) -> tuple[np.float32, list[int]]:
+    """A scale for levels 0 .. top of numbers that should not be negative; a negative one's level wraps in its byte."""
+    most = max(F(0), *x)
+    if most < EPS:
+        return F(0), [0] * len(x)
+
+    def error(scale: np.float32, levels: list[int]) -> np.float32:
+        total = F(0)
+        for v, w, level in zip(x, weights, levels, strict=True):
+            difference = v - scale * F(level)
+            total += w * difference * difference
+        return total
+
+    with np.errstate(all="ignore"):
+        inverse = F(top) / most
+        best = error(F(1) / inverse, [nearest(inverse * v) & 255 for v in x])
+        for step in (-4, -3, -2, -1, 1, 2, 3, 4):
+            tried = (F(0.1) * F(step) + F(top)) / most
+            found = error(F(1) / tried, [min(top, nearest(tried * v)) for v in x])
+            if found < best:
+                best, inverse = found, tried
+        lx, ll, levels = F(0), F(0), []
+        for v, w in zip(x, weights, strict=True):
+            level = min(top, nearest(inverse * v))
+            lx += w * v * F(level)
+            ll += w * F(level) * F(level)
+            levels.append(level & 255)
+        for _ in range(5):
+            moved = False
+            for i, (v, w) in enumerate(zip(x, weights, strict=True)):
+                rest_lx = lx - w * v * F(levels[i])
+                rest_ll = ll - w * F(levels[i]) * F(levels[i])
+                if not (rest_lx > 0 and rest_ll > 0):
+                    continue
+                level = min(top, nearest(v * rest_ll / rest_lx))
+                new_lx, new_ll = rest_lx + w * v * F(level), rest_ll + w * F(level) * F(level)
+                if level != levels[i] and new_lx * new_lx * ll > lx * lx * new_ll:
+                    levels[i], lx, ll, moved = level & 255, new_lx, new_ll, True
+            if not moved:
+                break
+        return (lx / ll if ll > 0 else F(0)), levels
