@@ -6,6 +6,7 @@ import importlib
 import os
 import platform
 import sys
+import warnings
 
 import click
 from click.shell_completion import CompletionItem
@@ -75,8 +76,13 @@ def kquants() -> None:
     """GGUF files and K-quants: the bytes llama.cpp writes, ten times faster."""
 
 
+def _tell(message: Warning | str, *_: object, **__: object) -> None:
+    click.echo(f"kquants: warning: {message}", err=True)
+
+
 def main() -> None:
     """Run the command line; a fault the user caused becomes one line on stderr and exit status 1."""
+    warnings.showwarning = _tell
     try:
         kquants.main(standalone_mode=False)
     except click.exceptions.Exit as stop:

@@ -17,6 +17,7 @@ from gguf_py import Field, KQuantsError
 from hf2gguf import checkpoint, tokenizer
 from hf2gguf.tokenizer import bpe, pre, special
 from hf2gguf.tokenizer.sentencepiece import processor
+from tests.command import kquants
 from tests.reference import Llama
 
 from . import real
@@ -270,3 +271,12 @@ def test_a_token_id_below_zero(tmp_path: Path) -> None:
         pytest.raises(KQuantsError, match="pad_token_id"),
     ):
         tokenizer.fields(c, settings, "llama")
+
+
+def test_what_was_inferred_is_one_line(tmp_path: Path) -> None:
+    files = own_bpe(pre_tokenizer=LEVEL | {"use_regex": True})
+    folder = write(tmp_path / "own", files, config("Qwen3ForCausalLM", "qwen3", 258))
+    result = kquants("convert", folder, "--vocab-only", "--outtype", "f16", "--outfile", tmp_path / "own.gguf")
+    assert result.returncode == 0
+    assert result.stderr.startswith("kquants: warning: ") and "'gpt-2'" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
