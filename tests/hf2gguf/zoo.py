@@ -85,7 +85,7 @@ add("llama-ternary", base("LlamaForCausalLM", "llama", hidden_size=256, intermed
      else (128, 256) for n, s in llama().items()}, outtypes=("tq1_0", "tq2_0"))  # fmt: skip
 add("tiny-mistral", base("MistralForCausalLM", "mistral", sliding_window=128, head_dim=SIZE), llama())
 add("tiny-mixtral", base("MixtralForCausalLM", "mixtral", num_local_experts=4, num_experts_per_tok=2),
-    ends() | layers(lambda p: two_norms(p) | attention(p) | mixtral(p, 4)), shards=2)  # fmt: skip
+    ends() | layers(lambda p: two_norms(p) | attention(p) | mixtral(p, 4, WIDE)), shards=2)  # fmt: skip
 add("tiny-smollm3", bpe("SmolLM3ForCausalLM", "smollm3", no_rope_layers=[1, 0]), llama(BPE, tied=True), "gpt2")
 add("tiny-arcee", base("ArceeForCausalLM", "arcee", head_dim=SIZE),
     {n: s for n, s in llama().items() if "gate_proj" not in n})  # fmt: skip
@@ -158,8 +158,8 @@ add("tiny-phi2", bpe("PhiForCausalLM", "phi", partial_rotary_factor=0.4, layer_n
     num_key_value_heads=HEADS), linear("lm_head", BPE, HIDDEN, True) | {"model.embed_tokens.weight": (BPE, HIDDEN)}
     | norm("model.final_layernorm", bias=True) | layers(lambda p: norm(f"{p}.input_layernorm", bias=True)
     | {n.replace("o_proj", "dense"): s for n, s in attention(p, groups=HEADS, bias=True).items()}
-    | {f"{p}.self_attn.dense.bias": (HIDDEN,)} | linear(f"{p}.mlp.fc1", WIDE, HIDDEN, True)
-    | linear(f"{p}.mlp.fc2", HIDDEN, WIDE, True)), "gpt2")  # fmt: skip
+    | {f"{p}.self_attn.dense.bias": (HIDDEN,)} | linear(f"{p}.mlp.fc1", 256, HIDDEN, True)
+    | linear(f"{p}.mlp.fc2", HIDDEN, 256, True)), "gpt2")  # fmt: skip
 
 
 def phi3(p: str) -> Shapes:
@@ -183,7 +183,7 @@ add("tiny-phimoe", base("PhiMoEForCausalLM", "phimoe", num_local_experts=4, num_
     original_max_position_embeddings=512), linear("lm_head", SP, HIDDEN, True)
     | {"model.embed_tokens.weight": (SP, HIDDEN)} | norm("model.norm", bias=True)
     | layers(lambda p: two_norms(p, bias=True) | attention(p, bias=True) | {f"{p}.self_attn.o_proj.bias": (HIDDEN,)}
-    | mixtral(p, 4)))  # fmt: skip
+    | mixtral(p, 4, WIDE)))  # fmt: skip
 
 
 # GPT-2 and what came of it
@@ -264,8 +264,9 @@ add("tiny-olmo2", bpe("Olmo2ForCausalLM", "olmo2"), ends(BPE) | layers(lambda p:
 add("tiny-olmo3", bpe("Olmo3ForCausalLM", "olmo3", sliding_window=128, layer_types=["sliding_attention",
     "full_attention"]), ends(BPE) | layers(lambda p: post_norms(p) | attention(p)
     | qk_norms(p, HIDDEN, GROUPS * SIZE) | gated(p)), "gpt2")  # fmt: skip
-add("tiny-olmoe", bpe("OlmoeForCausalLM", "olmoe", num_experts=4, num_experts_per_tok=2), ends(BPE)
-    | layers(lambda p: two_norms(p) | attention(p) | qk_norms(p, HIDDEN, GROUPS * SIZE) | experts(p, 4)),
+add("tiny-olmoe", bpe("OlmoeForCausalLM", "olmoe", num_experts=4, num_experts_per_tok=2, num_key_value_heads=HEADS),
+    ends(BPE) | layers(lambda p: two_norms(p) | attention(p, groups=HEADS) | qk_norms(p, HIDDEN, HIDDEN)
+    | experts(p, 4, WIDE)),
     "gpt2")  # fmt: skip
 add("tiny-seed-oss", bpe("SeedOssForCausalLM", "seed_oss", head_dim=SIZE), llama(BPE, bias=True), "gpt2")
 
@@ -302,9 +303,8 @@ add("tiny-deepseek-v3", bpe("DeepseekV3ForCausalLM", "deepseek_v3", **MLA, q_lor
     | norm("model.layers.2.enorm") | linear("model.layers.2.eh_proj", HIDDEN, 2 * HIDDEN), "gpt2",
     dtypes={"e_score_correction_bias": "F32"})  # fmt: skip
 add("tiny-command-r", bpe("CohereForCausalLM", "cohere", logit_scale=0.0625, layer_norm_eps=1e-5, rms_norm_eps=...,
-    model_max_length=8192, use_qk_norm=True), ends(BPE, tied=True) | layers(lambda p: norm(f"{p}.input_layernorm")
-    | attention(p) | gated(p) | {f"{p}.self_attn.q_norm.weight": (HEADS, SIZE),
-    f"{p}.self_attn.k_norm.weight": (GROUPS, SIZE)}), "gpt2", dtype="F16")  # fmt: skip
+    model_max_length=8192), ends(BPE, tied=True) | layers(lambda p: norm(f"{p}.input_layernorm") | attention(p)
+    | gated(p)), "gpt2", dtype="F16")  # fmt: skip
 add("tiny-cohere2", bpe("Cohere2ForCausalLM", "cohere2", logit_scale=0.25, layer_norm_eps=1e-5, rms_norm_eps=...,
     sliding_window=128, rotary_pct=1.0, head_dim=SIZE), ends(BPE, tied=True) | layers(lambda p:
     norm(f"{p}.input_layernorm") | attention(p) | gated(p)), "gpt2")  # fmt: skip
@@ -346,7 +346,7 @@ add("gpt-oss-mxfp4", GPT_OSS | {"quantization_config": {"quant_method": "mxfp4"}
     f"{p}.mlp.experts.down_proj_scales": (4, HIDDEN, 2)}), "gpt2", dtypes={"_blocks": "U8", "_scales": "U8"},
     outtypes=("bf16",))  # fmt: skip
 add("tiny-exaone", bpe("ExaoneForCausalLM", "exaone", activation_function="silu", layer_norm_epsilon=1e-5,
-    rms_norm_eps=..., rope_theta=1e6, head_dim=SIZE), {"transformer.wte.weight": (BPE, HIDDEN),
+    rope_theta=1e6, head_dim=SIZE), {"transformer.wte.weight": (BPE, HIDDEN),
     "lm_head.weight": (BPE, HIDDEN)} | norm("transformer.ln_f") | layers(lambda p: norm(f"{p}.ln_1")
     | norm(f"{p}.ln_2") | {n.replace("self_attn", "attn.attention").replace("o_proj", "out_proj"): s for n, s in
     attention(p).items()} | linear(f"{p}.mlp.c_fc_0", WIDE, HIDDEN) | linear(f"{p}.mlp.c_fc_1", WIDE, HIDDEN)
@@ -367,7 +367,7 @@ add("ernie-fused", base("Ernie4_5_ForCausalLM", "ernie_as_written", head_dim=SIZ
 add("tiny-ernie-moe", base("Ernie4_5_MoeForCausalLM", "ernie4_5_moe", head_dim=SIZE, moe_num_experts=4, moe_k=2,
     moe_intermediate_size=32, moe_num_shared_experts=1, moe_layer_start_index=1, moe_layer_interval=1), ends()
     | layers(lambda p: two_norms(p) | attention(p) | (gated(p) if p.endswith("0") else experts(p, 4)
-    | gated(p, 32, "mlp.shared_experts") | {f"{p}.mlp.moe_statics.e_score_correction_bias": (1, 4)})),
+    | gated(p, 48, "mlp.shared_experts") | {f"{p}.mlp.moe_statics.e_score_correction_bias": (1, 4)})),
     dtypes={"e_score_correction_bias": "F32", "mlp.gate.weight": "F32"})  # fmt: skip
 HUNYUAN = {"head_dim": SIZE, "tie_word_embeddings": True, "eod_token_id": 50256, "pad_token_id": 50256}
 HUNYUAN_TENSORS = ends(BPE) | layers(lambda p: two_norms(p) | attention(p) | gated(p)
@@ -533,17 +533,21 @@ add("tiny-plm", bpe("PLMForCausalLM", "plm_as_written", **{k: v for k, v in MLA.
     ends(BPE, tied=True) | layers(lambda p: two_norms(p) | latent(p, False) | linear(f"{p}.mlp.up_proj", WIDE, HIDDEN)
     | linear(f"{p}.mlp.down_proj", HIDDEN, WIDE)), "gpt2")  # fmt: skip
 add("tiny-lfm2moe", bpe("Lfm2MoeForCausalLM", "lfm2_moe", norm_eps=1e-5, rms_norm_eps=..., conv_L_cache=3,
-    num_dense_layers=1, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, layer_types=["conv",
-    "full_attention"]), {"model.embed_tokens.weight": (BPE, HIDDEN)} | norm("model.embedding_norm") | layers(lambda p:
+    num_dense_layers=1, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32,
+    intermediate_size=256, layer_types=["conv", "full_attention"]),
+    {"model.embed_tokens.weight": (BPE, HIDDEN)} | norm("model.embedding_norm")
+    | layers(lambda p:
     {n: s for n, s in lfm2(p).items() if p.endswith("0") or "feed_forward" not in n} | ({} if p.endswith("0") else
     linear(f"{p}.feed_forward.gate", 4, HIDDEN) | {f"{p}.feed_forward.expert_bias": (4,)} | {n.replace(
     "block_sparse_moe", "feed_forward"): s for n, s in mixtral(p, 4).items() if "experts" in n})), "gpt2",
     dtypes={"expert_bias": "F32"})  # fmt: skip
 add("tiny-dots1", bpe("Dots1ForCausalLM", "dots1", n_routed_experts=4, num_experts_per_tok=2, n_shared_experts=1,
     moe_intermediate_size=32, first_k_dense_replace=1, routed_scaling_factor=2.5, norm_topk_prob=True,
-    scoring_func="sigmoid", n_group=1, topk_group=1, sliding_window=None, head_dim=SIZE), ends(BPE)
-    | layers(lambda p: two_norms(p) | attention(p) | qk_norms(p) | moe_oddity(p) | ({} if p.endswith("0") else
-    gated(p, 32, "mlp.shared_experts") | {f"{p}.mlp.gate.e_score_correction_bias": (4,)})), "gpt2")  # fmt: skip
+    scoring_func="sigmoid", n_group=1, topk_group=1, sliding_window=None, head_dim=SIZE,
+    num_key_value_heads=HEADS), ends(BPE)
+    | layers(lambda p: two_norms(p) | attention(p, groups=HEADS) | qk_norms(p) | moe_oddity(p)
+    | ({} if p.endswith("0") else gated(p, 32, "mlp.shared_experts")
+    | {f"{p}.mlp.gate.e_score_correction_bias": (4,)})), "gpt2")  # fmt: skip
 add("tiny-bailingmoe", bpe("BailingMoeForCausalLM", "bailing_as_written", num_experts=4, num_experts_per_tok=2,
     num_shared_experts=1, moe_intermediate_size=32, first_k_dense_replace=0, norm_topk_prob=True),
     {"model.word_embeddings.weight": (BPE, HIDDEN), "lm_head.weight": (BPE, HIDDEN)} | norm("model.norm")
@@ -561,7 +565,8 @@ add("tiny-refact", {"architectures": ["GPTRefactForCausalLM"], "model_type": "gp
     prefix="transformer.h"), "gpt2")  # fmt: skip
 add("tiny-maincoder", bpe("MaincoderForCausalLM", "maincoder_as_written", head_dim=SIZE), ends(BPE, tied=True)
     | layers(lambda p: two_norms(p) | attention(p) | qk_norms(p) | gated(p)), "gpt2")  # fmt: skip
-add("tiny-pangu", base("PanguEmbeddedForCausalLM", "pangu_as_written"), llama(bias=True))
+add("tiny-pangu", base("PanguEmbeddedForCausalLM", "pangu_as_written"), llama(bias=True)
+    | {f"model.layers.{i}.self_attn.o_proj.bias": (HIDDEN,) for i in range(LAYERS)})  # fmt: skip
 add("tiny-nanbeige", base("NanbeigeForCausalLM", "nanbeige_as_written", num_loops=2), llama())
 add("tiny-ministral3", base("Ministral3ForCausalLM", "ministral3", head_dim=SIZE, rope_parameters={"type": "yarn",
     "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 128, "beta_fast": 32.0, "beta_slow": 1.0,
@@ -624,6 +629,7 @@ add("tiny-smallthinker", bpe("SmallThinkerForCausalLM", "smallthinker_as_written
     ""): s for n, s in experts(p, 4).items() if "experts" in n}), "gpt2")  # fmt: skip
 add("tiny-jais2", bpe("Jais2ForCausalLM", "jais2", head_dim=SIZE, layer_norm_eps=1e-5, rms_norm_eps=...),
     ends(BPE, bias=True) | layers(lambda p: two_norms(p, True) | attention(p, bias=True)
+    | {f"{p}.self_attn.o_proj.bias": (HIDDEN,)}
     | linear(f"{p}.mlp.up_proj", WIDE, HIDDEN, True) | linear(f"{p}.mlp.down_proj", HIDDEN, WIDE, True)),
     "gpt2")  # fmt: skip
 add("tiny-llama4", {"architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4", "text_config":
