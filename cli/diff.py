@@ -20,6 +20,7 @@ Examples:
   kquants diff --json before.gguf after.gguf | jq '.tensors[].name'
 """
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+NUMBERS = ("blocks changed", "relative RMS", "cosine", "worst block")
 STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 
 
@@ -79,16 +80,20 @@ def _show(found: Difference, figures: dict[str, Departure]) -> None:
     if found.tensors:
         if found.keys:
             out.print()
-        numbers = ("blocks changed", "relative RMS", "cosine", "worst block")
-        tensors = table("", "tensor", "A", "B", *numbers, right=numbers)
-        for tensor in found.tensors:
-            tensors.add_row(*_tensor_cells(tensor, figures.get(tensor.name)), style=STYLES[tensor.kind])
+        rows = [(t, _tensor_cells(t, figures.get(t.name))) for t in found.tensors]
+        heads = ("", "tensor", "A", "B", *NUMBERS)
+        filled = [i for i in range(len(heads)) if i < 4 or any(cells[i] for _, cells in rows)]
+        tensors = table(*(heads[i] for i in filled), right=NUMBERS)
+        for tensor, cells in rows:
+            tensors.add_row(*(cells[i] for i in filled), style=STYLES[tensor.kind])
         out.print(tensors)
     same = f"; {counted(found.same_tensors, 'tensor')} the same" if found.same_tensors else ""
     out.print(f"\n{counted(len(found.keys), 'metadata key')} and {counted(len(found.tensors), 'tensor')} differ{same}")
 
 
 def _key_cells(change: KeyChange) -> tuple[str, str, str]:
+    from kquants.filetypes import type_name
+
     from .show import value, visible
 
     key = visible(change.key)
@@ -102,6 +107,8 @@ def _key_cells(change: KeyChange) -> tuple[str, str, str]:
         if index is not None and field.count is not None:
             item = value(field.value[index], 24) if index < field.count else "nothing"
             text = f"{field.count:,} items, [{index}] is {item}"
+        elif key == "general.file_type" and isinstance(field.value, int):
+            text = f"{text} ({type_name(field.value)})"
         elif other is not None and field.type_name != other.type_name:
             text = f"{text} ({field.type_name})"
         cells.append(text)
