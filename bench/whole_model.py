@@ -18,6 +18,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -181,6 +182,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scratch", type=Path, help="where the files go (default: beside the checkpoint)")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave no gigabytes behind
     checkpoint = given.checkpoint.resolve()
     scratch = Path(tempfile.mkdtemp(prefix="kquants-bench-", dir=given.scratch or checkpoint.parent))
     console = Console(stderr=True)
