@@ -63,7 +63,12 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
     @cached_property
     def tensors(self) -> Mapping[str, Source]:
         """Every tensor by name, quantized encodings decoded to F32 row by row as they are read."""
-        return _Decoded(self.stored, decoded(self.stored, self.json("config.json") or {}, self.dir), self.dir)
+        config = self.json("config.json") or {}
+        producer = (self.json("hf_quant_config.json") or {}).get("producer")
+        if isinstance(producer, dict) and not config.get("quantization_config"):
+            # ModelOpt may say in a file of its own that it quantized the weights.
+            config["quantization_config"] = {"quant_method": str(producer.get("name")).lower()}
+        return _Decoded(self.stored, decoded(self.stored, config, self.dir), self.dir)
 
     def _index(self) -> dict[str, Stored]:
         names, weight_map = _parts(self)

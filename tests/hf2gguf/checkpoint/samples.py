@@ -47,7 +47,7 @@ def _words(rng: np.random.Generator, *shape: int) -> NDArray[np.int32]:
 
 
 def _scales(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
-    return (rng.uniform(0.5, 1.5, shape) * 2.0 ** rng.integers(-9, -6, shape)).astype(np.float32)
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * 2.0 ** rng.integers(-9, -6, shape), np.float32)
 
 
 def _fp8(rng: np.random.Generator, *shape: int) -> NDArray[Any]:
@@ -65,6 +65,17 @@ def fp8(scale: str) -> tuple[Arrays, dict[str, Any]]:
         made[f"{name}.weight"] = _fp8(rng, rows, columns)
         made[f"{name}.weight_scale_inv"] = _scales(rng, *shape)
     return made, {"quant_method": "fp8"} | ({"weight_block_size": [128, 128]} if scale == "block" else {})
+
+
+def modelopt() -> tuple[Arrays, dict[str, Any]]:
+    """ModelOpt's FP8, a scale a tensor and one for activations, which is of no use here."""
+    made: Arrays = {}
+    for name, shape in SHAPES.items():
+        rng = _random(name + "modelopt")
+        made[f"{name}.weight"] = _fp8(rng, *shape)
+        made[f"{name}.weight_scale"] = _scales(rng)
+        made[f"{name}.input_scale"] = _scales(rng)
+    return made, {"quant_method": "modelopt", "quant_algo": "FP8"}
 
 
 def gptq(bits: int, *, act_order: bool, v2: bool, size: int = 128) -> tuple[Arrays, dict[str, Any]]:
@@ -190,6 +201,7 @@ UPSTREAM = {
     "rows-fp8": compressed_rows("float"),
     "rows-int8": compressed_rows("int"),
     "bitnet": bitnet(),
+    "modelopt-fp8": modelopt(),
 }
 """What upstream's converter decodes."""
 

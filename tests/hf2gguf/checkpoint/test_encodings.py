@@ -95,6 +95,14 @@ def test_gptq_without_group_indices(tmp_path: Path) -> None:
     assert found == DIGESTS["gptq-4"]
 
 
+def test_modelopt_in_a_file_of_its_own(tmp_path: Path) -> None:
+    save(tmp_path / "model.safetensors", SAMPLES["modelopt-fp8"][0])
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps({"producer": {"name": "ModelOpt"}}))
+    with checkpoint.open(tmp_path) as c:
+        found = {n: hashlib.sha256(numbers(c.tensors[f"{n}.weight"]).tobytes()).hexdigest() for n in SHAPES}
+    assert found == DIGESTS["modelopt-fp8"]
+
+
 def test_upstream_order(tmp_path: Path) -> None:
     arrays, config = gptq(4, act_order=False, v2=False)
     more = {"a.weight": np.ones(4, np.float32), "zz.weight": np.ones(4, np.float32)}
