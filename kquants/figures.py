@@ -118,6 +118,15 @@ def _depart(a: Any, b: Any, out: Any) -> None:
             out[g, 4] = max(out[g, 4], abs(p - q))
 
 
+@kernel((array_in(types.float32, 1), types.float32, array_out(types.int64, 1)))
+def _count(x: Any, reach: Any, counts: Any) -> None:
+    """Add how many of float32[n] fall into each bin from ``-reach`` to ``reach``; what lies beyond is in the last."""
+    last = counts.shape[0] - 1
+    scale = np.float32(counts.shape[0]) / (np.float32(2) * reach)
+    for i in range(x.shape[0]):
+        counts[min(max(np.int64((x[i] + reach) * scale), 0), last)] += 1
+
+
 def decodes(tensor: Tensor) -> bool:
     """Whether the weights of a tensor can be had as float32 here."""
     try:
@@ -199,6 +208,18 @@ def departure(a: Tensor, b: Tensor, threads: int | None = None) -> Departure:
     """How far the weights of ``b`` lie from those of ``a``, a tensor of the same shape."""
     parts = in_chunks(lambda lo, hi: departure_sums(weights(a, lo, hi), weights(b, lo, hi)), a.count, threads)
     return departure_of(joined(parts, 5), a.count)
+
+
+def histogram(tensor: Tensor, reach: float, bins: int, sample: int) -> list[int]:
+    """Weights a bin from ``-reach`` to ``reach``, of the first ``sample`` weights of every chunk of the tensor."""
+
+    def look(lo: int, hi: int) -> Any:
+        counts = np.zeros(bins, np.int64)
+        _count(weights(tensor, lo, min(hi, lo + sample)), np.float32(reach), counts)
+        return counts
+
+    total: list[int] = sum(in_chunks(look, tensor.count)).tolist()
+    return total
 
 
 def joined(parts: list[Sums], columns: int) -> Sums:

@@ -317,7 +317,7 @@ def _padding(file: GGUFFile, header: bytes) -> str | None:
     with suppress(NotApplicable):
         found = next(wrong_padding(file), None) or next(wrong_places(file), None)
         if found is not None:
-            return str(found)
+            return found
     assert file.buffer is not None
     written = file.buffer[: len(header)]
     if written == header:

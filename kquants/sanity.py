@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -55,15 +55,14 @@ def check_file(path: str | os.PathLike[str], progress: Callable[[Tensor], None] 
     return done
 
 
-def _run(name: str, look: Callable[[GGUFFile], Iterator[str]], file: GGUFFile) -> Check:
-    """Run one check: it yields a fault at a time, and returns what to say when there is none."""
+def _run(name: str, look: Callable[[GGUFFile], Faults], file: GGUFFile) -> Check:
     faults: list[str] = []
     checking = look(file)
     try:
         while True:
             faults.append(next(checking))
     except StopIteration as end:
-        praise = end.value or ""
+        praise = str(end.value)
     except NotApplicable as why:
         return Check(name, "not applicable", str(why))
     if faults:
@@ -72,8 +71,8 @@ def _run(name: str, look: Callable[[GGUFFile], Iterator[str]], file: GGUFFile) -
     return Check(name, "passed", praise)
 
 
-Faults = Any
-"""A generator of faults that returns its praise: Generator[str, None, str]."""
+Faults = Generator[str, None, str]
+"""What a check yields, a fault at a time; it returns what to say when there is none."""
 
 
 # ------------------------------------------------------------------------------------------------ the tensors' places

@@ -13,11 +13,11 @@ import numpy as np
 from gguf_py import GGUFFile, KQuantsError, Tensor
 from kquants.figures import (
     GROUP,
-    Floats,
     Sums,
     decodes,
     departure_of,
     departure_sums,
+    histogram,
     in_chunks,
     joined,
     spread_of,
@@ -158,7 +158,7 @@ def _tensor(tensor: Tensor, source: Tensor | None) -> dict[str, Any]:
         "crest": largest / spread.rms if spread.rms else None,
         "scales": _scales(groups, tensor.count),
         "reach": reach,
-        "histogram": _histogram(tensor, reach) if np.isfinite(reach) else None,
+        "histogram": histogram(tensor, reach, BINS, SAMPLE) if np.isfinite(reach) else None,
     }
     if source is not None:
         told = departure_of(joined([d for _, d in parts if d is not None], 5), tensor.count)
@@ -172,19 +172,6 @@ def _scales(groups: Sums, count: int) -> list[float]:
     sizes[-1] = count - GROUP * (len(groups) - 1)
     rms = np.sqrt(groups[:, 1] / sizes)
     return [float(rms.min()), float(np.median(rms)), float(rms.max())]
-
-
-def _histogram(tensor: Tensor, reach: float) -> list[int]:
-    """Weights a bin, of a sample: the first 4096 of each chunk."""
-
-    def look(lo: int, hi: int) -> Any:
-        x: Floats = weights(tensor, lo, min(hi, lo + SAMPLE))
-        bins = np.clip((x * (BINS / 2 / reach) + BINS / 2).astype(np.int64), 0, BINS - 1)
-        return np.bincount(bins, minlength=BINS)
-
-    counts = in_chunks(look, tensor.count)
-    total: list[int] = sum(counts).tolist()
-    return total
 
 
 def _jsonable(found: Any) -> Any:
