@@ -73,7 +73,7 @@ def prepare(
     raw = opened.config
     class_ = configs.model_class(raw, opened.dir)
     page = definition or definitions.find(class_)
-    chosen = _auto(opened, page) if outtype == "auto" else outtype.lower()
+    chosen = _auto(opened, page, vocab_only) if outtype == "auto" else outtype.lower()
     if chosen not in OUTTYPES:
         raise KQuantsError(f"{outtype!r} is no output type, expected auto or one of {', '.join(OUTTYPES)}")
     scope = configs.scope(
@@ -110,6 +110,8 @@ def _pooling(opened: Checkpoint) -> int | None:
         return None
     if not re.fullmatch(r"[\w.-]+", str(place)) or not place.strip("."):
         raise KQuantsError(f"{opened.dir}: modules.json places pooling in {place!r}, expected the name of a folder")
+    if not (opened.dir / place).is_dir():
+        raise KQuantsError(f"{opened.dir}: modules.json places pooling in {place!r}, which is not there")
     said = checkpoints.open(opened.dir / place).json("config.json") or {}
     flags = (("mean", "mean_tokens"), ("cls", "cls_token"), ("lasttoken", "lasttoken"))
     mode = next((name for name, flag in flags if said.get(f"pooling_mode_{flag}")), said.get("pooling_mode"))
@@ -134,9 +136,15 @@ def _whole(scope: Scope, opened: Checkpoint) -> None:
         raise KQuantsError(f"{opened.dir}: config.json gives {layers!r} as the number of layers")
 
 
-def _auto(opened: Checkpoint, page: Definition) -> str:
+def _auto(opened: Checkpoint, page: Definition, vocab_only: bool) -> str:
     """BF16 or F16, whichever the first matrix is stored in that is either; F16 when none is."""
-    for name, _ in kept(opened.stored, page):
+    try:
+        names = list(kept(opened.stored, page))
+    except KQuantsError:
+        if vocab_only:  # which needs no weights
+            return "f16"
+        raise
+    for name, _ in names:
         stored = opened.stored[name]
         if len(stored.shape) >= 2 and stored.dtype in ("BF16", "F16"):
             return stored.dtype.lower()

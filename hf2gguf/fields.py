@@ -21,6 +21,10 @@ _FLOATS = """
     general.sampling.top_p general.sampling.min_p general.sampling.xtc_probability general.sampling.xtc_threshold
     general.sampling.temp general.sampling.penalty_repeat general.sampling.mirostat_tau general.sampling.mirostat_eta
 """.split()
+_SHARED = ("general.", "tokenizer.", "split.", "diffusion.")
+"""Prefixes of keys that belong to no architecture."""
+_TEXTS = ("type", "layout", "activation", "name")
+"""How an architecture's keys end whose values are texts."""
 _SIGNED = "general.sampling.top_k general.sampling.penalty_last_n general.sampling.mirostat".split()
 _KNOWN = dict.fromkeys(_FLOATS, ValueType.FLOAT32) | dict.fromkeys(_SIGNED, ValueType.INT32)
 
@@ -41,7 +45,7 @@ class Fields:
         if value is None or (isinstance(value, (str, list, tuple)) and not value):
             return
         known = _KNOWN.get(key)
-        if not key.startswith(("general.", "tokenizer.", "split.", "diffusion.")):
+        if not key.startswith(_SHARED):
             key = f"{self.architecture}.{key}"
         if isinstance(value, (list, tuple)):
             self.add([Field.of(key, list(value))])
@@ -70,8 +74,8 @@ class Fields:
 def _type(key: str, value: Any) -> ValueType:
     if isinstance(value, bool):
         return ValueType.BOOL
-    if isinstance(value, str):
+    if isinstance(value, str) and (key.startswith(_SHARED) or key.endswith(_TEXTS)):
         return ValueType.STRING
     if isinstance(value, int):
         return ValueType.UINT32
-    raise KQuantsError(f"metadata key {key!r}: a whole number, a text or a truth value is expected, found {value!r}")
+    raise KQuantsError(f"metadata key {key!r}: a whole number or a truth value is expected, found {value!r}")
