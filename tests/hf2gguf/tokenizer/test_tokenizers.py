@@ -16,7 +16,7 @@ import gguf_py
 from gguf_py import Field, KQuantsError
 from hf2gguf import checkpoint, tokenizer
 from hf2gguf.tokenizer import bpe, pre, special
-from hf2gguf.tokenizer.sentencepiece import processor
+from hf2gguf.tokenizer.sentencepiece import looks_special, processor
 from tests.command import kquants
 from tests.reference import Llama
 
@@ -280,3 +280,9 @@ def test_what_was_inferred_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 0
     assert result.stderr.startswith("kquants: warning: ") and "'gpt-2'" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_tokens_that_look_special() -> None:
+    special_ones = ["<pad>", "<mask>", "<2mass>", "[@BOS@]", "<|im_end|>", "<｜User｜>", "<unused12>", "<unused>"]
+    plain_ones = ["<unused", "pad", "<s>", "<|x", "x|>", "<｜x|>", "[PAD]", "used>"]
+    assert [looks_special(token) for token in special_ones + plain_ones] == [True] * 8 + [False] * 8
