@@ -18,6 +18,7 @@ import yaml
 
 from gguf_py import GGUFFile, KQuantsError, tensor_type
 from gguf_py.reader import parse
+from gguf_py.shards import COUNT
 from kquants.compare import HeaderChange, KeyChange, header_changes, key_changes
 from kquants.execute import derive
 from kquants.source import Source, converted, of_tensors
@@ -68,6 +69,8 @@ def export(file: GGUFFile, folder: Path, progress: Callable[[int], None] = lambd
         raise KQuantsError(f"{folder} is there already and is not an empty folder")
     if not folder.absolute().parent.is_dir():
         raise KQuantsError(f"cannot write {folder}: there is no folder {folder.parent}")
+    if COUNT in file.fields:
+        raise KQuantsError(f"{file.path} is a shard: merge the set first, then export the whole")
     page = _page(file)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.partial-", dir=folder.absolute().parent) as scratch:
         # The folder's name counts when it is converted: the checkpoint gets its own at once.

@@ -109,6 +109,7 @@ def small(path: Path, **fields: Any) -> Path:
     [
         ({"general__architecture": "fancy"}, "'fancy'"),
         ({"general__architecture": "llama"}, "None vocabulary"),
+        ({"general__architecture": "llama", "split__count": np.uint16(2)}, "is a shard"),
         ({"general__architecture": "llama", "tokenizer__ggml__model": "rwkv"}, "'rwkv' vocabulary"),
     ],
 )
