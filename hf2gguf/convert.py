@@ -87,6 +87,8 @@ def prepare(
         pooling=_pooling(opened),
     )
     _whole(scope, opened)
+    if page.architecture.startswith("="):  # one class, more than one architecture
+        page = replace(page, architecture=str(evaluate(page.architecture[1:], scope)))
     tensors = {} if vocab_only else _typed(map_tensors(opened.tensors, page, scope, opened.dir), chosen, page, opened)
     shapes = {key: source.shape for key, (source, _) in tensors.items()}
     counts = weigh(shapes)
@@ -189,7 +191,9 @@ def _fields(page: Definition, scope: Scope, said: general.General, opened: Check
     _set(fields, page.metadata, scope)
     fields.set("general.quantization_version", QUANTIZATION_VERSION)
     _set(fields, page.before.items(), scope)
-    fields.add(tokenizer.fields(opened, scope, str(page.vocabulary["scheme"]), page.architecture).values())
+    size = page.vocabulary.get("size")
+    known = scope if size is None else scope.over(vocab_size=evaluate(size, scope))
+    fields.add(tokenizer.fields(opened, known, str(page.vocabulary["scheme"]), page.architecture).values())
     _set(fields, page.after.items(), scope)
     return fields
 

@@ -18,6 +18,7 @@ from .zoo import ZOO
 WITHOUT_LOGITS = {
     "tiny-bert", "bert-ranker", "tiny-xlm-roberta", "tiny-nomic-bert", "tiny-distilbert", "tiny-modernbert",
     "tiny-eurobert", "tiny-roberta", "tiny-llama-embed", "tiny-embeddinggemma", "tiny-t5", "tiny-t5-encoder",
+    "tiny-jina-bert",
 }  # fmt: skip
 """Encoders: what they give is not asked for in this way."""
 NOT_AS_SMALL = {

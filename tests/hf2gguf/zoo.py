@@ -648,6 +648,51 @@ add("tiny-deepseek", bpe("DeepseekForCausalLM", "deepseek_as_written", n_routed_
 add("tiny-roberta", BERT | {"architectures": ["RobertaModel"], "model_type": "roberta_as_written", "pad_token_id": 1,
     "vocab_size": BPE, "max_position_embeddings": 130, "type_vocab_size": 1}, {f"roberta.{n}": s for n, s in
     bert_model(BPE, 130, 1).items() if "pooler" not in n}, "gpt2")  # fmt: skip
+add("tiny-internlm2", base("InternLM2ForCausalLM", "internlm2_as_written"), {
+    "model.tok_embeddings.weight": (SP, HIDDEN), "output.weight": (SP, HIDDEN)} | norm("model.norm")
+    | layers(lambda p: norm(f"{p}.attention_norm")
+    | norm(f"{p}.ffn_norm") | linear(f"{p}.attention.wqkv", 8 * SIZE, HIDDEN)
+    | linear(f"{p}.attention.wo", HIDDEN, HIDDEN) | linear(f"{p}.feed_forward.w1", WIDE, HIDDEN)
+    | linear(f"{p}.feed_forward.w2", HIDDEN, WIDE) | linear(f"{p}.feed_forward.w3", WIDE, HIDDEN)))  # fmt: skip
+add("tiny-internlm3", base("InternLM3ForCausalLM", "internlm3_as_written", head_dim=SIZE), llama(bias=True))
+add("tiny-jina-bert", BERT | {"architectures": ["JinaBertModel"], "model_type": "jina_as_written"}, {n: s for n, s in
+    bert_model(30522).items() if "position" not in n and "dense" not in n.replace("attention.output.dense", "")
+    and ".output.LayerNorm" not in n.replace("attention.output.LayerNorm", "")} | layers(lambda p:
+    linear(f"{p}.mlp.gated_layers", 2 * WIDE, HIDDEN) | linear(f"{p}.mlp.wo", HIDDEN, WIDE, True)
+    | norm(f"{p}.mlp.layernorm", bias=True), prefix="encoder.layer"), "bert", dtype="F16")  # fmt: skip
+
+
+def mamba2(p: str) -> Shapes:
+    """Mamba 2 in a hybrid: inner size 128, eight heads, two groups of 16 states."""
+    made = linear(f"{p}.mamba.in_proj", 328, HIDDEN) | linear(f"{p}.mamba.out_proj", HIDDEN, 128)
+    made |= {
+        f"{p}.mamba.conv1d.weight": (192, 1, 4),
+        f"{p}.mamba.conv1d.bias": (192,),
+        f"{p}.mamba.norm.weight": (128,),
+    }
+    return made | {f"{p}.mamba.{name}": (8,) for name in ("A_log", "D", "dt_bias")}
+
+
+GRANITE4 = {"mamba_d_conv": 4, "mamba_d_state": 16, "mamba_expand": 2, "mamba_n_groups": 2, "mamba_n_heads": 8,
+            "mamba_d_head": 16, "num_local_experts": 0, "shared_intermediate_size": WIDE, "embedding_multiplier": 12,
+            "logits_scaling": 8, "residual_multiplier": 0.22, "attention_multiplier": 0.015625,
+            "rope_theta": 10000}  # fmt: skip
+SHARED = {"input_linear": (2 * WIDE, HIDDEN), "output_linear": (HIDDEN, WIDE)}
+add("tiny-granite-hybrid", bpe("GraniteMoeHybridForCausalLM", "granitemoehybrid", **GRANITE4, layer_types=["mamba",
+    "attention"]), ends(BPE + 7, tied=True) | layers(lambda p: two_norms(p) | (mamba2(p) if p.endswith("0") else
+    attention(p)) | {f"{p}.shared_mlp.{n}.weight": s for n, s in SHARED.items()}), "gpt2",
+    dtypes={"A_log": "F16"}, outtypes=("f16",))  # fmt: skip
+add("granite4-attention", bpe("GraniteMoeHybridForCausalLM", "granitemoehybrid", **GRANITE4, layer_types=["attention",
+    "attention"]), ends(BPE, tied=True) | layers(lambda p: two_norms(p) | attention(p)
+    | {f"{p}.shared_mlp.{n}.weight": s for n, s in SHARED.items()}), "gpt2", outtypes=("f16",))  # fmt: skip
+add("tiny-jamba", base("JambaForCausalLM", "jamba", attn_layer_offset=1, attn_layer_period=2, expert_layer_offset=1,
+    expert_layer_period=2, num_experts=4, num_experts_per_tok=2, mamba_d_conv=4, mamba_d_state=16, mamba_expand=2,
+    mamba_dt_rank=4), {n.replace("model.norm", "model.final_layernorm"): s for n, s in ends().items()}
+    | layers(lambda p: norm(f"{p}.input_layernorm") | norm(f"{p}.pre_ff_layernorm") | ({n.replace("mixer", "mamba"): s
+    for n, s in mamba(p).items() if ".norm." not in n} | norm(f"{p}.mamba.dt_layernorm", 4)
+    | norm(f"{p}.mamba.b_layernorm", 16) | norm(f"{p}.mamba.c_layernorm", 16) | gated(p, WIDE, "feed_forward")
+    if p.endswith("0") else attention(p) | {n.replace("mlp.gate.", "feed_forward.router.").replace("mlp",
+    "feed_forward"): s for n, s in experts(p, 4, WIDE).items()})), dtypes={"A_log": "F16"})  # fmt: skip
 
 OPTIONS: list[tuple[str, tuple[str, ...]]] = [
     ("tiny-llama", ("--vocab-only",)),
