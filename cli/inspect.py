@@ -33,7 +33,7 @@ def _regex(context: click.Context, option: click.Parameter, value: str | None) -
 
 
 @click.command(epilog=EPILOG)
-@click.argument("file")
+@click.argument("file", type=click.Path())
 @click.option(
     "--tensors", metavar="REGEX", callback=_regex, help="List the tensors whose names match, and nothing else."
 )
@@ -103,14 +103,12 @@ def _get(model: ShardSet, file: str, key: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(plain(field.value)))
         return
-    terminal = sys.stdout.isatty()
-    lines = [field.value] if field.count is None else field.value
-    for line in lines:
-        text = word(line, field.item or field.type)
-        if terminal:
-            text = "\n".join(map(visible, text.split("\n")))
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
-        sys.stdout.flush()
+    values = [field.value] if field.count is None else field.value
+    text = "\n".join(word(value, field.item or field.type) for value in values) + "\n"
+    if sys.stdout.isatty():  # elsewhere, in a file or a pipe, what is wanted is the value itself
+        text = "\n".join(map(visible, text.split("\n")))
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+    sys.stdout.flush()
 
 
 def _document(model: ShardSet, fields: Iterable[Field], tensors: Iterable[Tensor]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from gguf_py.strings import Strings
 from gguf_py.types import ValueType
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def word(found: Any, kind: ValueType) -> str:
 def plain(found: Any) -> Any:
     """A metadata value as JSON can hold it; numbers that are not finite become null."""
     found = found.tolist() if hasattr(found, "tolist") else found
+    if isinstance(found, Strings):
+        return list(found)
     if isinstance(found, (list, tuple, Sequence)) and not isinstance(found, str):
         return [plain(item) for item in found]
     if isinstance(found, float):
