@@ -106,11 +106,3 @@ def _nearest(name: str) -> str | None:
     likeness = {known: difflib.SequenceMatcher(None, name, known).ratio() for known in (*FILE_TYPES, *ALIASES, COPY)}
     best = max(likeness, key=lambda known: likeness[known])
     return best if likeness[best] >= 0.6 else None
-
-
-def type_name(number: int) -> str:
-    """The name of the number in ``general.file_type``, such as ``Q4_K_M`` or ``unknown file type 99``."""
-    found = _BY_ID.get(number & ~GUESSED)
-    if found is None:
-        return f"unknown file type {number}"
-    return found.name + (" (guessed)" if number & GUESSED else "")
