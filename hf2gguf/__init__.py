@@ -1,0 +1,1 @@
+"""The checkpoint: configuration, tensors and tokenizer of a Hugging Face folder become a GGUF model."""

@@ -23,14 +23,11 @@ from . import general, tokenizer
 from .check import agree
 from .checkpoint import Checkpoint
 from .definition import Definition
-from .expression import FUNCTIONS, Scope, evaluate
+from .expression import Scope, evaluate
 from .fields import Fields
 from .names import ModelName, file_name
 from .outtype import OUTTYPES, target_type
-from .rope import llama3_factors
 from .tensors import kept, map_tensors
-
-FUNCTIONS["llama3_factors"] = llama3_factors
 
 QUANTIZATION_VERSION = 2
 """What ggml calls the layout of its blocks today."""

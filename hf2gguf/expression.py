@@ -16,6 +16,8 @@ from typing import Any
 
 from gguf_py import KQuantsError
 
+from .rope import llama3_factors
+
 _LIMIT = 1 << 20
 """Items a list may have and bits a number may take: a configuration that asks for more is not a model's."""
 
@@ -88,8 +90,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "str": str,
     "keys": list,
     "lower": lambda text: str(text).lower(),
+    "llama3_factors": llama3_factors,
 }
-"""What an expression may call besides what its user adds."""
+"""What an expression may call besides ``first``, ``get`` and ``has``."""
 
 
 class Scope(Mapping[str, Any]):

@@ -93,7 +93,8 @@ def map_tensors(
     mapper = _Mapper(definition, scope)
     layers, spare = scope["block_count"], bool(scope.get("spare_layers"))
     for original, name in kept(tensors, definition):
-        if name.endswith(_NEVER) or (spare and int((_LAYER.search(name) or "00")[1]) >= layers):
+        layer = _LAYER.search(name)
+        if name.endswith(_NEVER) or (spare and layer is not None and int(layer[1]) >= layers):
             continue
         found = mapper.names.find(name)
         if found is None:

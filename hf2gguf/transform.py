@@ -231,21 +231,6 @@ def transpose(source: Source) -> Source:
     return Source(source.type, (*outer, width, height), read)
 
 
-def swapped(source: Source, first: int, second: int) -> Source:
-    """Two leading axes exchanged; the rows themselves stay whole."""
-    shape = list(source.shape)
-    order = list(range(len(shape) - 1))
-    order[first], order[second] = order[second], order[first]
-    shape[first], shape[second] = shape[second], shape[first]
-
-    def index(r: NDArray[np.int64]) -> NDArray[np.int64]:
-        places = np.unravel_index(r, shape[:-1])
-        there = [places[order.index(axis)] for axis in range(len(order))]
-        return np.asarray(np.ravel_multi_index(there, source.shape[:-1]), np.int64)
-
-    return gather(source, shape, index)
-
-
 def concat(sources: Sequence[Source]) -> Source:
     """Sources one after another along the first axis."""
     sources = [reshape(s, 1) if not s.shape else s for s in sources]
@@ -337,11 +322,6 @@ def mul(source: Source, number: float) -> Source:
     return mapped(source, lambda x: x * x.dtype.type(number))
 
 
-def div(source: Source, number: float) -> Source:
-    """Every weight divided by ``number``."""
-    return mapped(source, lambda x: x / x.dtype.type(number))
-
-
 def neg_exp(source: Source) -> Source:
     """Minus the exponential: the decay of a state-space model from its logarithm, each weight the nearest number.
 
@@ -381,10 +361,8 @@ OPERATIONS: dict[str, Callable[..., Source]] = {
     "column_half": column_half,
     "column_stride": column_stride,
     "transpose": transpose,
-    "swapped": swapped,
     "add": add,
     "mul": mul,
-    "div": div,
     "neg_exp": neg_exp,
     "f32": as_f32,
 }

@@ -72,7 +72,6 @@ CASES: dict[str, tuple[Array, Callable[[Source], Source], Callable[[Array], Arra
     "column stride": (numbers(4, 6), lambda s: t.column_stride(s, 1, 2), lambda x: x[..., 1::2]),
     "transpose": (numbers(3, 8, 5), t.transpose, lambda x: x.swapaxes(1, 2)),
     "transpose halves": (numbers(7, 9, dtype=np.float16), t.transpose, lambda x: x.T),
-    "swapped": (numbers(3, 4, 5), lambda s: t.swapped(s, 0, 1), lambda x: x.swapaxes(0, 1)),
     "reshape": (numbers(4, 6), lambda s: t.reshape(s, 2, -1, 4), lambda x: x.reshape(2, -1, 4)),
     "reshape to rows of one": (numbers(6), lambda s: t.reshape(s, -1, 1), lambda x: x.reshape(-1, 1)),
     "squeeze": (numbers(6, 1, 4), t.squeeze, np.squeeze),
