@@ -92,9 +92,8 @@ def _show(found: Difference, figures: dict[str, Departure]) -> None:
 
 
 def _key_cells(change: KeyChange) -> tuple[str, str, str]:
-    from kquants.filetypes import type_name
-
     from .show import value, visible
+    from .summary import file_type
 
     key = visible(change.key)
     index = change.first_index
@@ -108,7 +107,7 @@ def _key_cells(change: KeyChange) -> tuple[str, str, str]:
             item = value(field.value[index], 24) if index < field.count else "nothing"
             text = f"{field.count:,} items, [{index}] is {item}"
         elif key == "general.file_type" and isinstance(field.value, int):
-            text = f"{text} ({type_name(field.value)})"
+            text = f"{text} ({file_type(field.value)})"
         elif other is not None and field.type_name != other.type_name:
             text = f"{text} ({field.type_name})"
         cells.append(text)
