@@ -94,12 +94,17 @@ def round_scales_and_mins(fits: Any, packed: Any) -> None:
 
 
 @inlined
-def fit_scales_and_mins(fits: Any, sums: Any, packed: Any) -> None:
-    """Fit eight scales and mins to 6 bits, each as important as its sub-block, else like ``round_scales_and_mins``."""
+def fit_scales_and_mins(fits: Any, sums: Any, packed: Any, most: int) -> None:
+    """Fit eight scales and mins to 6 bits, each as important as its sub-block, else like ``round_scales_and_mins``.
+
+    A negative one has wrapped around in its byte; upstream holds that to 63 for Q5_K and not (``most`` 255) for Q4_K.
+    """
     small = scratch_like(packed, 16)
     for kind in range(2):
         unit = fit_positive_scale(fits, 8 * kind, sums, 8, 63, small, 8 * kind)
         put_half(packed, 2 * kind, half_bits(unit))
+    for j in range(16):
+        small[j] = minimum(small[j], most)
     _see_scales_and_mins(fits, packed, small)
 
 

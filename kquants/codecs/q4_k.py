@@ -77,7 +77,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
         load_blocks(weights, rows % weights.shape[0], importance)
         square = 2.0 * sum_of_squares(xs, 0, 256) / 256.0
         fit_sub_blocks_weighted(xs, importance, square, 32, 15, fits, sums)
-        fit_scales_and_mins(fits, sums, packed)
+        fit_scales_and_mins(fits, sums, packed, 255)
         quantize_with_mins(xs, fits, 32, 15, levels)
         put_nibbles(packed, 16, levels)
         store_blocks(packed, out, first)
