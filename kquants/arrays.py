@@ -177,7 +177,7 @@ def _in_parallel(work: Callable[[int, int], int | None], rows: int, columns: int
             if fault is not None:
                 found.append(fault)
 
-    workers = min(threads or _cores(), len(starts))
+    workers = min(threads or cores(), len(starts))
     if workers <= 1:
         take_turns(0)
     else:
@@ -186,7 +186,8 @@ def _in_parallel(work: Callable[[int, int], int | None], rows: int, columns: int
     return min(found, default=None)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

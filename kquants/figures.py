@@ -20,7 +20,7 @@ from numba import types
 
 from gguf_py import KQuantsError, Tensor
 
-from .arrays import _cores
+from .arrays import cores
 from .codecs import codec
 from .jit import array_in, array_out, inlined, kernel
 from .lanes import fill, lane, largest_lane, load, lower, maximum, minimum, smallest_lane, upper
@@ -148,7 +148,7 @@ def weights(tensor: Tensor, lo: int, hi: int, out: Floats | None = None) -> Floa
 def in_chunks(work: Callable[[int, int], Any], count: int, threads: int | None = None) -> list[Any]:
     """``work(lo, hi)`` for every chunk of ``count`` weights, on several threads; the answers in order."""
     starts = range(0, count, CHUNK)
-    workers = min(threads or _cores(), len(starts))
+    workers = min(threads or cores(), len(starts))
     each = max(1, len(starts) // (8 * max(1, workers)))  # a task is long enough that handing it out costs nothing
 
     def task(first: int) -> list[Any]:

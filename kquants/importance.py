@@ -1,7 +1,7 @@
 """How much an error at each weight counts, for the types of one scale a block, when there is an importance matrix.
 
 A weight counts ``importance * sqrt(mean + weight**2)``. For Q4_0 to Q5_1 ``mean`` is the mean square of the whole row,
-added from its first weight to its last; IQ4 takes twice the mean square of the block.
+added from its first weight to its last; IQ4, Q3_K, Q4_K and Q5_K take twice the mean square of the block, Q2_K once.
 
 Source of the facts: ``quantize_row_q4_0_impl`` and its relatives, ``quantize_row_iq4_nl_impl`` in ggml-quants.c.
 """
@@ -40,14 +40,18 @@ def load_weighted(blocks: Any, importance: Any, means: Any, which: Any, x: Any, 
     in_a_row = importance.shape[0]
     load_blocks(blocks, which, x)
     load_blocks(importance, which % in_a_row, weight)
-    weigh(x, 0, weight, 0, gather(means, which / in_a_row), weight)
+    weigh(x, 0, weight, 0, gather(means, which / in_a_row), 32, weight)
 
 
 @inlined
-def weigh(x: Any, at: int, importance: Any, importance_at: int, mean_square: Any, weight: Any) -> None:
-    """How much each of the 32 weights at ``x[at]`` counts."""
-    for i in range(32):
-        weight[i] = importance[importance_at + i] * sqrt(mean_square + x[at + i] * x[at + i])
+def weigh(x: Any, at: int, importance: Any, importance_at: int, mean_square: Any, n: int, weight: Any) -> Any:
+    """How much each of the ``n`` weights at ``x[at]`` counts, to ``weight[0 : n]``; returns the sum, added in order."""
+    total = zero_of(x)
+    for i in range(n):
+        v = x[at + i]
+        weight[i] = importance[importance_at + i] * sqrt(mean_square + v * v)
+        total = total + weight[i]
+    return total
 
 
 @inlined

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .importance import weigh
 from .jit import inlined
 from .lanes import any_lane, as_type, maximum, minimum, scratch_like, select, sqrt, zero_of
 from .numerics import half_bits, half_value, level, nearest_int
@@ -28,21 +29,6 @@ def sum_of_squares(x: Any, at: int, n: int) -> Any:
     total = zero_of(x)
     for i in range(at, at + n):
         total = total + x[i] * x[i]
-    return total
-
-
-@inlined
-def weigh(x: Any, at: int, importance: Any, square: Any, n: int, weight: Any) -> Any:
-    """How much an error counts, with an importance matrix: a column's importance times the root of ``square + x * x``.
-
-    Sets ``weight[0 : n]`` for the weights at ``x[at]``, whose importances are at ``importance[at]``; returns their sum.
-    """
-    total = zero_of(x)
-    for i in range(n):
-        v = x[at + i]
-        w = importance[at + i] * sqrt(square + v * v)
-        weight[i] = w
-        total = total + w
     return total
 
 
@@ -65,7 +51,7 @@ def fit_sub_blocks_weighted(x: Any, importance: Any, square: Any, size: int, top
     weight = scratch_like(x, 32)
     count = 256 // size
     for j in range(count):
-        sums[j] = weigh(x, size * j, importance, square, size, weight)
+        sums[j] = weigh(x, size * j, importance, size * j, square, size, weight)
         fits[j], fits[count + j], fits[2 * count + j], fits[3 * count + j] = fit_scale_and_min(
             x, size * j, weight, size, top, F32(-0.9), F32(0.05), 36, False
         )

@@ -66,6 +66,6 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
         rows = block_rows(xs, first, blocks.shape[0])
         load_blocks(blocks, rows, xs)
         load_blocks(marks, rows % marks.shape[0], importance)
-        weigh(xs, 0, importance, 0, twice_mean_square(xs, 32), weight)
+        weigh(xs, 0, importance, 0, twice_mean_square(xs, 32), 32, weight)
         _pack(xs, fit_iq4_scale(xs, 0, weight), packed)
         store_blocks(packed, found, first)

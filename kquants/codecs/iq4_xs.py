@@ -122,7 +122,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
         load_blocks(marks, rows % marks.shape[0], importance)
         mean_square = twice_mean_square(xs, 256)
         for j in range(8):
-            weigh(xs, 32 * j, importance, 32 * j, mean_square, weight)
+            weigh(xs, 32 * j, importance, 32 * j, mean_square, 32, weight)
             scales[j] = fit_iq4_scale(xs, 32 * j, weight)
         _pack(xs, scales, packed)
         store_blocks(packed, found, first)

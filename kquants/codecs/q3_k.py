@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..importance import weigh
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
 from ..lanes import (
     LANES,
@@ -33,7 +34,7 @@ from ..lanes import (
 from ..numerics import half_at, half_bits, level, nearest_int
 from ..packing import put_bit_planes, put_half, put_pairs, two_scalars
 from ..search import fit_scale, largest_in_size, refine_scale
-from ..superblock import quantize_without_mins, seen_half, sum_of_squares, weigh
+from ..superblock import quantize_without_mins, seen_half, sum_of_squares
 
 F32 = np.float32
 
@@ -105,7 +106,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
         load_blocks(weights, rows % weights.shape[0], importance)
         square = 2.0 * sum_of_squares(xs, 0, 256) / 256.0
         for j in range(16):
-            sums[j] = weigh(xs, 16 * j, importance, square, 16, weight)
+            sums[j] = weigh(xs, 16 * j, importance, 16 * j, square, 16, weight)
             scales[j], cut = fit_scale(xs, 16 * j, weight, 0, 16, 4)
             _levels_of(xs, 16 * j, cut, 4, levels)
         unit, cut = fit_scale(scales, 0, sums, 0, 16, 32, False)
