@@ -8,7 +8,6 @@ the threads overlap. What is written does not depend on how many there are.
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from gguf_py.atomic import replacing, write_all
 from gguf_py.errors import KQuantsError
 
 from . import journal
+from .arrays import cores
 from .plan import Item, Plan
 from .source import Bytes, Floats, Source
 
@@ -113,13 +113,6 @@ def derive(
     work = _Work(_jobs(plan), take)
     _run(work, threads, progress)
     return [job.source for job in work.jobs]
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def compile_kernels(plan: Plan, progress: Progress) -> None:
