@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import pytest
 import gguf_py
 from gguf_py import KQuantsError, tensor_type
 from kquants import execute as executor
+from kquants import journal
 from kquants.execute import derive, execute
 from kquants.plan import Item
 from kquants.quantizer import quantize_model
@@ -187,3 +189,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(run.stdout) * 1024 < 512e6
+
+
+@pytest.mark.skipif(not hasattr(os, "fdatasync"), reason="this system has no fdatasync")
+def test_a_sync_that_fails_in_the_background_fails_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(handle: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(os, "fdatasync", broken)
+    monkeypatch.setattr(journal, "_EVERY", 0.01)
+    with (tmp_path / "out").open("wb") as file, pytest.raises(OSError, match="the disk is broken"):
+        with journal.keeping([file.fileno()], None, lambda: 0):
+            time.sleep(0.2)
