@@ -198,6 +198,6 @@ def test_a_sync_that_fails_in_the_background_fails_the_run(monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "fdatasync", broken)
     monkeypatch.setattr(journal, "_EVERY", 0.01)
-    with (tmp_path / "out").open("wb") as file, pytest.raises(OSError, match="the disk is broken"):
-        with journal.keeping([file.fileno()], None, lambda: 0):
-            time.sleep(0.2)
+    fails = pytest.raises(OSError, match="the disk is broken")
+    with (tmp_path / "out").open("wb") as file, fails, journal.keeping([file.fileno()], None, lambda: 0):
+        time.sleep(0.2)
