@@ -73,7 +73,7 @@ def _version(context: click.Context, option: click.Parameter, wanted: bool) -> N
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the versions."
 )
 def kquants() -> None:
-    """GGUF files and K-quants: the bytes llama.cpp writes, ten times faster."""
+    """GGUF files and K-quants: the bytes llama.cpp writes, several times faster."""
 
 
 def _tell(message: Warning | str, *_: object, **__: object) -> None:
