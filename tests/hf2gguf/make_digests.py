@@ -45,11 +45,12 @@ def main() -> None:
     python, converter, *names = sys.argv[1:]
     runs = [(name, ("--outtype", t)) for name in names or ZOO for t in ZOO[name].outtypes]
     runs += [run for run in OPTIONS if not names or run[0] in names]
-    known = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
+    made = {}
     with ThreadPoolExecutor(2) as pool:
         for (name, options), found in zip(runs, pool.map(lambda r: upstream(python, converter, *r), runs), strict=True):
-            known[" ".join((name, *options))] = found
+            made[" ".join((name, *options))] = found
             print(name, *options, flush=True)
+    known = (json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}) | made
     current = {" ".join((n, "--outtype", t)) for n in ZOO for t in ZOO[n].outtypes}
     current |= {" ".join((n, *o)) for n, o in OPTIONS}
     DIGESTS.write_text(json.dumps({k: known[k] for k in sorted(known) if k in current}, indent=1) + "\n")
