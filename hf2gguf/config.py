@@ -11,7 +11,7 @@ from typing import Any
 
 from gguf_py import KQuantsError
 
-from .definition import Definition
+from .definition import Definition, class_of, classes
 from .expression import Scope, evaluate
 
 _TEXT = ("llm_config", "lm_config", "language_config", "lfm")
@@ -21,8 +21,22 @@ _KEEPS_ITS_NAME = (
     "Exaone4_5_ForConditionalGeneration",
     "Step3p7ForConditionalGeneration",
     "KimiK3ForConditionalGeneration",
+    "DeepseekOCRForCausalLM",
+    "DeepseekOCR2ForCausalLM",
+    "UnlimitedOCRForCausalLM",
 )
 """Classes whose text part is not the model that its own ``architectures`` names."""
+
+_WRAPPERS = frozenset(
+    """
+    audioflamingo3 aya_vision cohere2_vision deepseek_vl exaone4_5 fast_vlm gemma3 glm4v glm4v_moe glm_ocr glmasr
+    got_ocr2 granite4_vision granite_speech granite_speech_plus hunyuan_vl idefics2 idefics3 internvl janus kimi_k25
+    lfm2_vl lighton_ocr llama4 llava llava_next llava_next_video llava_onevision mistral3 ovis2 paddleocr_vl paligemma
+    perception_lm qwen2_5_omni qwen2_5_vl qwen2_audio qwen2_vl qwen3_asr qwen3_omni_moe qwen3_vl qwen3_vl_moe
+    shieldgemma2 smolvlm video_llama_3 video_llava vipllava voxtral
+    """.split()
+)
+"""Types of multimodal models that transformers knows; of others it does not fill in what the text part leaves out."""
 
 _GLOBAL_THETA = ("global_rope_theta", "rope_global_theta", "rope_theta_global", "rope_theta", "rotary_emb_base")
 _LOCAL_THETA = ("local_rope_theta", "rope_local_theta", "rope_theta_local", "swa_rope_theta", "rope_local_base_freq")
@@ -45,7 +59,8 @@ def model_class(raw: Mapping[str, Any], where: object) -> str:
     if named is None and "ssm_cfg" in raw:  # Mamba before transformers knew it
         named = f"{raw['ssm_cfg'].get('layer', 'Mamba')}ForCausalLM"
     if named not in _KEEPS_ITS_NAME:
-        named = _first_class(text_config(raw)) or named
+        text = text_config(raw)
+        named = _first_class(text) or (named if named in classes() else class_of(text.get("model_type"))) or named
     if named is None:
         raise KQuantsError(f"{where}: config.json lacks 'architectures', expected the name of a model class")
     return named
@@ -58,8 +73,9 @@ def _first_class(raw: Mapping[str, Any]) -> str | None:
 
 def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
     """The names that the definition's expressions may use; raises KQuantsError for a missing or unfit key."""
-    config = {**raw, **text_config(raw)}
-    kind = config.get("model_type")
+    text = text_config(raw)
+    config = {**raw, **text}
+    kind = config.get("model_type") if not text or raw.get("model_type") in _WRAPPERS else None
     defaults = {**definition.defaults.get("any", {}), **definition.defaults.get(str(kind), {})}
     for key, default in defaults.items():
         derived = isinstance(default, str) and default.startswith("=")

@@ -23,6 +23,20 @@ else:
 PAGES = Path(__file__).with_name("architectures")
 _TABLES = ("defaults", "derived", "metadata", "tensors", "generate", "types", "vocabulary", "early", "before", "after")
 _LISTS = ("drop", "rename")
+_EYE, _EAR, _VOICE = "an encoder of images", "an encoder of sound", "a model of speech"
+NO_TEXT = {
+    "GlmasrModel": _EAR,
+    "InternVisionModel": _EYE,
+    "Lfm25AudioTokenizer": _VOICE,
+    "MERaLiON2ForConditionalGeneration": _EAR,
+    "PaddleOCRVisionModel": _EYE,
+    "PocketTTSModel": _VOICE,
+    "Qwen3TTSForConditionalGeneration": _VOICE,
+    "RADIOModel": _EYE,
+    "UltravoxModel": _EAR,
+    "WavTokenizerDec": _VOICE,
+}
+"""Model classes that upstream knows and that hold no text model, or leave it in a checkpoint of its own."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +120,25 @@ def classes() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+@lru_cache(maxsize=1)
+def _kinds() -> dict[str, str]:
+    """The first class of the page that has defaults for a ``model_type``."""
+    pages = [_page(path) for path in sorted(PAGES.glob("*.toml"))]
+    return {kind: page["classes"][0] for page in reversed(pages) for kind in page.get("defaults", {})}
+
+
+def class_of(kind: object) -> str | None:
+    """The model class of a ``model_type``, for the text part of a larger model, which seldom names its own."""
+    return _kinds().get(kind) if isinstance(kind, str) else None
+
+
 def find(name: str) -> Definition:
     """The definition for a model class; raises KQuantsError that lists those there are, the nearest first."""
     known = classes()
     if name in known:
         return load(known[name])
+    if name in NO_TEXT:
+        raise KQuantsError(f"{name} is {NO_TEXT[name]}, not a text model: llama.cpp has it as a file beside one")
     near = difflib.get_close_matches(name, known, 5, 0.5)
     others = [c for c in known if c not in near]
     raise KQuantsError(

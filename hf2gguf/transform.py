@@ -101,15 +101,20 @@ def permute(source: Source, heads: int, rotated: int | None = None) -> Source:
 
 
 @by_rows
-def unpermute(source: Source, heads: int, rotated: int | None = None) -> Source:
-    """The inverse of :func:`permute` on the last ``rotated`` rows of each head: pairs parted into halves."""
+def unpermute(source: Source, heads: int, rotated: int | None = None, start: int | None = None) -> Source:
+    """The inverse of :func:`permute`: in each head, pairs of the ``rotated`` rows from ``start`` on parted into halves.
+
+    Without ``start`` they are the head's last.
+    """
     size = _heads(source, heads)
     rotated = size if rotated is None else rotated
+    start = size - rotated if start is None else start
 
     def index(r: NDArray[np.int64]) -> NDArray[np.int64]:
         head, row = np.divmod(r, size)
-        half, pair = np.divmod(row - (size - rotated), max(rotated // 2, 1))
-        return head * size + np.where(row < size - rotated, row, size - rotated + 2 * pair + half)
+        half, pair = np.divmod(row - start, max(rotated // 2, 1))
+        inside = (row >= start) & (row < start + rotated)
+        return head * size + np.where(inside, start + 2 * pair + half, row)
 
     return gather(source, source.shape, index)
 
