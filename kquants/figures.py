@@ -23,7 +23,7 @@ from gguf_py import KQuantsError, Tensor
 from .arrays import cores
 from .codecs import codec
 from .jit import array_in, array_out, inlined, kernel
-from .lanes import fill, lane, largest_lane, load, lower, maximum, minimum, smallest_lane, upper
+from .kernels.lanes import fill, lane, largest_lane, load, lower, maximum, minimum, smallest_lane, upper
 
 GROUP = 256
 """Weights whose error is one figure: the largest block there is."""

@@ -7,7 +7,7 @@ from typing import Any
 from numba import types
 
 from .jit import array_in, kernel
-from .lanes import any_lane, as_bits, lane, load, maximum
+from .kernels.lanes import any_lane, as_bits, lane, load, maximum
 
 
 @kernel((array_in(types.float32),))

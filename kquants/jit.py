@@ -173,7 +173,7 @@ class _Locator(_CacheLocator):
 
     def get_source_stamp(self) -> str:
         """The digest of the sources, and the lane width they are compiled for."""
-        from .lanes import LANES
+        from .kernels.lanes import LANES
 
         digest = hashlib.sha256(f"{LANES}".encode())
         for name in sorted(_sources(self._module)):

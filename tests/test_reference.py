@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .kquants import inputs
-from .kquants.test_against_ggml import DECODED, PLAIN
+from .kquants.codecs import inputs
+from .kquants.codecs.test_against_ggml import DECODED, PLAIN
 from .reference import Ggml, Llama, ReferenceFailed, ggml_libraries
 
 

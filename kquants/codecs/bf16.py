@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, kernel
-from ..lanes import as_type, load, load_as, store
-from ..numerics import brain_bits, brain_value
+from ..kernels.lanes import as_type, load, load_as, store
+from ..kernels.numerics import brain_bits, brain_value
 
 
 @kernel(DECODE)

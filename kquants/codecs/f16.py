@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, kernel
-from ..lanes import as_type, load, load_as, store
-from ..numerics import half_bits, half_value
+from ..kernels.lanes import as_type, load, load_as, store
+from ..kernels.numerics import half_bits, half_value
 
 
 @kernel(DECODE)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, kernel
-from ..lanes import load, load_as, store
+from ..kernels.lanes import load, load_as, store
 
 
 @kernel(DECODE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..plain import decoder, encoder
+from ..kernels.plain import decoder, encoder
 
 decode = decoder("<f8")
 encode = encoder("<f8")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ..plain import decoder
+from ..kernels.plain import decoder
 
 decode = decoder("<i8")

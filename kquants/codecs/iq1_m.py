@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..codewords import SEARCH, largest_of, round_scales, weigh
-from ..grids import grid, neighbours
 from ..jit import DECODE, array_in, inlined, kernel
-from ..lanes import (
+from ..kernels.codewords import SEARCH, largest_of, round_scales
+from ..kernels.grids import grid, neighbours
+from ..kernels.importance import sum_of_squares, weigh, weigh_by_square
+from ..kernels.lanes import (
     LANES,
     any_lane,
     as_type,
@@ -37,10 +38,9 @@ from ..lanes import (
     store_blocks,
     zero_of,
 )
-from ..numerics import half_bits, half_value
-from ..packing import put_half
-from ..superblock import sum_of_squares
-from ..ternary import (
+from ..kernels.numerics import half_bits, half_value
+from ..kernels.packing import put_half
+from ..kernels.ternary import (
     LEAST,
     SHIFT,
     add_products,
@@ -169,10 +169,9 @@ def _put_shifts(minus: Any, shifts: Any) -> None:
 @inlined
 def _weigh(xs: Any, importance: Any, at: int, typical: Any, weighted: bool, weight: Any) -> None:
     if weighted:
-        weigh(xs, importance, at, typical, weight)
+        weigh(xs, at, importance, at, typical, 16, weight)
     else:
-        for i in range(16):
-            weight[i] = xs[at + i] * xs[at + i]
+        weigh_by_square(xs, at, weight)
 
 
 @inlined

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..codewords import SEARCH, largest_of, round_scales, weigh
-from ..grids import grid, neighbours
 from ..jit import DECODE, array_in, inlined, kernel
-from ..lanes import (
+from ..kernels.codewords import SEARCH, largest_of, round_scales
+from ..kernels.grids import grid, neighbours
+from ..kernels.importance import sum_of_squares, weigh
+from ..kernels.lanes import (
     LANES,
     any_lane,
     as_type,
@@ -35,10 +36,9 @@ from ..lanes import (
     store_blocks,
     zero_of,
 )
-from ..numerics import half_at
-from ..packing import put_half
-from ..superblock import sum_of_squares
-from ..ternary import (
+from ..kernels.numerics import half_at
+from ..kernels.packing import put_half
+from ..kernels.ternary import (
     LEAST,
     SHIFT,
     improves,
@@ -92,7 +92,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
         load_blocks(importance, rows % np.int32(len(importance)), ws)
         typical = F32(2) * sum_of_squares(xs, 0, 256) / F32(256)
         for j in range(8):
-            weigh(xs, ws, 32 * j, typical, weight)
+            weigh(xs, 32 * j, ws, 32 * j, typical, 32, weight)
             for i in range(32):
                 size[i] = abs(xs[32 * j + i])
             rank(xs, 32 * j, ranks)

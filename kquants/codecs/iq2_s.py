@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..codewords import BROKEN_GROUPS, SEARCH, fit_codewords, largest_of, round_scales, weigh
-from ..grids import grid, neighbours
 from ..jit import DECODE, array_in, kernel
-from ..lanes import (
+from ..kernels.codewords import BROKEN_GROUPS, SEARCH, fit_codewords, largest_of, round_scales
+from ..kernels.grids import grid, neighbours
+from ..kernels.importance import sum_of_squares, weigh
+from ..kernels.lanes import (
     LANES,
     as_type,
     block_rows,
@@ -32,10 +33,9 @@ from ..lanes import (
     store_blocks,
     zero_of,
 )
-from ..numerics import half_at
-from ..packing import put_half
-from ..signs import signed, split_signs
-from ..superblock import sum_of_squares
+from ..kernels.numerics import half_at
+from ..kernels.packing import put_half
+from ..kernels.signs import signed, split_signs
 
 F32 = np.float32
 
@@ -88,7 +88,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
             packed[i] = zero_of(packed)
         for j in range(16):
             if len(importance):
-                weigh(xs, ws, 16 * j, typical, weight)
+                weigh(xs, 16 * j, ws, 16 * j, typical, 16, weight)
             else:
                 for i in range(16):
                     weight[i] = F32(0.25) * typical + xs[16 * j + i] * xs[16 * j + i]

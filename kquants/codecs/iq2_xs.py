@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..codewords import BROKEN_GROUPS, SEARCH, clear_empty, fit_codewords, largest_of, round_scales, weigh
-from ..grids import grid, neighbours
 from ..jit import DECODE, array_in, kernel
-from ..lanes import (
+from ..kernels.codewords import BROKEN_GROUPS, SEARCH, clear_empty, fit_codewords, largest_of, round_scales
+from ..kernels.grids import grid, neighbours
+from ..kernels.importance import sum_of_squares, weigh
+from ..kernels.lanes import (
     LANES,
     as_type,
     block_rows,
@@ -32,10 +33,9 @@ from ..lanes import (
     store,
     store_blocks,
 )
-from ..numerics import half_at
-from ..packing import put_half
-from ..signs import signed, split_signs, with_parity
-from ..superblock import sum_of_squares
+from ..kernels.numerics import half_at
+from ..kernels.packing import put_half
+from ..kernels.signs import signed, split_signs, with_parity
 
 F32 = np.float32
 
@@ -79,7 +79,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
         load_blocks(importance, rows % np.int32(len(importance)), ws)
         typical = sum_of_squares(xs, 0, 256) / F32(256)
         for j in range(16):
-            weigh(xs, ws, 16 * j, typical, weight)
+            weigh(xs, 16 * j, ws, 16 * j, typical, 16, weight)
             split_signs(xs, 16 * j, weight, True, mag, signs)
             largest = largest_of(mag)
             alive = ~(largest < F32(1e-15))

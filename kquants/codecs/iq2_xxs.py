@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..codewords import EVERY_GROUP, SEARCH, clear_empty, fit_codewords, largest_of, round_scales, weigh
-from ..grids import grid, neighbours
 from ..jit import DECODE, array_in, kernel
-from ..lanes import (
+from ..kernels.codewords import EVERY_GROUP, SEARCH, clear_empty, fit_codewords, largest_of, round_scales
+from ..kernels.grids import grid, neighbours
+from ..kernels.importance import sum_of_squares, weigh
+from ..kernels.lanes import (
     LANES,
     as_type,
     block_rows,
@@ -33,11 +34,10 @@ from ..lanes import (
     store_blocks,
     zero_of,
 )
-from ..numerics import half_at
-from ..packing import put_half, put_word
-from ..search import fit_positive_scale
-from ..signs import signed, split_signs, with_parity
-from ..superblock import sum_of_squares
+from ..kernels.numerics import half_at
+from ..kernels.packing import put_half, put_word
+from ..kernels.search import fit_positive_scale
+from ..kernels.signs import signed, split_signs, with_parity
 
 F32 = np.float32
 
@@ -83,7 +83,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
         load_blocks(importance, rows % np.int32(len(importance)), ws)
         typical = sum_of_squares(xs, 0, 256) / F32(256)
         for j in range(8):
-            weigh(xs, ws, 32 * j, typical, weight)
+            weigh(xs, 32 * j, ws, 32 * j, typical, 32, weight)
             split_signs(xs, 32 * j, weight, True, mag, signs)
             scale = fit_positive_scale(mag, 0, weight, 32, 4, levels, 0)
             alive = ~(largest_of(mag) < F32(1e-15)) & ~(scale * F32(3) <= F32(0))

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from ..codewords import BROKEN_GROUPS, SEARCH, clear_empty, fit_codewords, largest_of, round_scales, weigh
-from ..grids import grid, neighbours
 from ..jit import DECODE, array_in, kernel
-from ..lanes import (
+from ..kernels.codewords import BROKEN_GROUPS, SEARCH, clear_empty, fit_codewords, largest_of, round_scales
+from ..kernels.grids import grid, neighbours
+from ..kernels.importance import sum_of_squares, weigh, weigh_by_square
+from ..kernels.lanes import (
     LANES,
     as_type,
     block_rows,
@@ -34,10 +35,9 @@ from ..lanes import (
     store_blocks,
     zero_of,
 )
-from ..numerics import half_at
-from ..packing import put_half, put_word
-from ..signs import signed, split_signs, with_parity
-from ..superblock import sum_of_squares
+from ..kernels.numerics import half_at
+from ..kernels.packing import put_half, put_word
+from ..kernels.signs import signed, split_signs, with_parity
 
 F32 = np.float32
 
@@ -89,10 +89,9 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
         typical = F32(2) * sum_of_squares(xs, 0, 256) / F32(256)
         for j in range(8):
             if len(importance):
-                weigh(xs, ws, 32 * j, typical, weight)
+                weigh(xs, 32 * j, ws, 32 * j, typical, 32, weight)
             else:
-                for i in range(32):
-                    weight[i] = xs[32 * j + i] * xs[32 * j + i]
+                weigh_by_square(xs, 32 * j, weight)
             split_signs(xs, 32 * j, weight, True, mag, signs)
             largest = largest_of(mag)
             alive = ~(largest < F32(1e-8))

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..fourbit import closest_iq4_code, fit_iq4_scale, iq4_value, own_weight
-from ..importance import twice_mean_square, weigh
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
-from ..lanes import LANES, block_rows, join, load, load_blocks, scratch, select, store, store_blocks
-from ..numerics import half_at, half_bits
-from ..packing import put_half
+from ..kernels.fourbit import closest_iq4_code, fit_iq4_scale, iq4_value
+from ..kernels.importance import sum_of_squares, weigh, weigh_by_square
+from ..kernels.lanes import LANES, block_rows, join, load, load_blocks, scratch, select, store, store_blocks
+from ..kernels.numerics import half_at, half_bits
+from ..kernels.packing import put_half
 
 F32 = np.float32
 
@@ -48,7 +48,7 @@ def encode(x: Any, out: Any) -> None:
     packed = scratch(LANES, 18, np.uint8)
     for first in range(0, x.shape[0], LANES):
         load_blocks(x, block_rows(xs, first, x.shape[0]), xs)
-        own_weight(xs, 0, weight)
+        weigh_by_square(xs, 0, weight)
         _pack(xs, fit_iq4_scale(xs, 0, weight), packed)
         store_blocks(packed, out, first)
 
@@ -66,6 +66,6 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
         rows = block_rows(xs, first, blocks.shape[0])
         load_blocks(blocks, rows, xs)
         load_blocks(marks, rows % marks.shape[0], importance)
-        weigh(xs, 0, importance, 0, twice_mean_square(xs, 32), 32, weight)
+        weigh(xs, 0, importance, 0, sum_of_squares(xs, 0, 32) * F32(2 / 32), 32, weight)
         _pack(xs, fit_iq4_scale(xs, 0, weight), packed)
         store_blocks(packed, found, first)

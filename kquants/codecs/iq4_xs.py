@@ -16,15 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from ..fourbit import (
+from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
+from ..kernels.fourbit import (
     closest_iq4_code,
     fit_iq4_scale,
     iq4_value,
-    own_weight,
 )
-from ..importance import twice_mean_square, weigh
-from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
-from ..lanes import (
+from ..kernels.importance import sum_of_squares, weigh, weigh_by_square
+from ..kernels.lanes import (
     LANES,
     as_type,
     block_rows,
@@ -40,8 +39,8 @@ from ..lanes import (
     store_blocks,
     zero_of,
 )
-from ..numerics import half_at, half_bits, nearest_int
-from ..packing import put_half
+from ..kernels.numerics import half_at, half_bits, nearest_int
+from ..kernels.packing import put_half
 
 F32 = np.float32
 
@@ -100,7 +99,7 @@ def encode(x: Any, out: Any) -> None:
     for first in range(0, x.shape[0], LANES):
         load_blocks(x, block_rows(xs, first, x.shape[0]), xs)
         for j in range(8):
-            own_weight(xs, 32 * j, weight)
+            weigh_by_square(xs, 32 * j, weight)
             scales[j] = fit_iq4_scale(xs, 32 * j, weight)
         _pack(xs, scales, packed)
         store_blocks(packed, out, first)
@@ -120,7 +119,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
         rows = block_rows(xs, first, blocks.shape[0])
         load_blocks(blocks, rows, xs)
         load_blocks(marks, rows % marks.shape[0], importance)
-        mean_square = twice_mean_square(xs, 256)
+        mean_square = sum_of_squares(xs, 0, 256) * F32(2 / 256)
         for j in range(8):
             weigh(xs, 32 * j, importance, 32 * j, mean_square, 32, weight)
             scales[j] = fit_iq4_scale(xs, 32 * j, weight)

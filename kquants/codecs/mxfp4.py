@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ..fourbit import closest_e2m1, e2m1_value
 from ..jit import DECODE, ENCODE, inlined, kernel
-from ..lanes import join, load, lower, store, upper
-from ..onepass import peak
+from ..kernels.fourbit import closest_e2m1, e2m1_value
+from ..kernels.lanes import join, load, lower, store, upper
+from ..kernels.onepass import peak
 
 F32 = np.float32
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ..fourbit import closest_e2m1, e2m1_value
 from ..jit import DECODE, ENCODE, inlined, kernel
-from ..lanes import as_bits, fill, join, lane, load, lower, store, upper
-from ..onepass import peak
+from ..kernels.fourbit import closest_e2m1, e2m1_value
+from ..kernels.lanes import as_bits, fill, join, lane, load, lower, store, upper
+from ..kernels.onepass import peak
 
 F32 = np.float32
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, kernel
-from ..lanes import (
+from ..kernels.lanes import (
     LANES,
     as_type,
     bit_mask,
@@ -30,8 +30,8 @@ from ..lanes import (
     store_blocks,
     zero_of,
 )
-from ..numerics import half_at, half_bits
-from ..packing import put_half
+from ..kernels.numerics import half_at, half_bits
+from ..kernels.packing import put_half
 
 F32 = np.float32
 

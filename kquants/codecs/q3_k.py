@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..importance import weigh
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
-from ..lanes import (
+from ..kernels.importance import sum_of_squares, weigh
+from ..kernels.lanes import (
     LANES,
     as_type,
     block_rows,
@@ -31,10 +31,10 @@ from ..lanes import (
     store,
     store_blocks,
 )
-from ..numerics import half_at, half_bits, level, nearest_int
-from ..packing import put_bit_planes, put_half, put_pairs, two_scalars
-from ..search import fit_scale, largest_in_size, refine_scale
-from ..superblock import quantize_without_mins, seen_half, sum_of_squares
+from ..kernels.numerics import half_at, half_bits, level, nearest_int
+from ..kernels.packing import put_bit_planes, put_half, put_pairs, two_scalars
+from ..kernels.search import fit_scale, largest_in_size, refine_scale
+from ..kernels.superblock import quantize_without_mins, seen_half
 
 F32 = np.float32
 

@@ -15,13 +15,26 @@ from typing import Any
 
 import numpy as np
 
-from ..importance import load_weighted, row_mean_squares
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
-from ..lanes import LANES, as_type, block_rows, join, load, lower, minimum, scratch, select, store, store_blocks, upper
-from ..numerics import half_at, half_bits, half_of, level
-from ..onepass import or_zero, put_halves, reciprocal, signed_peak
-from ..packing import put_half
-from ..search import fit_scale
+from ..kernels.importance import load_weighted, row_mean_squares
+from ..kernels.lanes import (
+    LANES,
+    as_type,
+    block_rows,
+    join,
+    load,
+    lower,
+    minimum,
+    scratch,
+    select,
+    store,
+    store_blocks,
+    upper,
+)
+from ..kernels.numerics import half_at, half_bits, half_of, level
+from ..kernels.onepass import or_zero, put_halves, reciprocal, signed_peak
+from ..kernels.packing import put_half
+from ..kernels.search import fit_scale
 
 F32 = np.float32
 

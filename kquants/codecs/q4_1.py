@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from ..importance import load_weighted, row_mean_squares
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
-from ..lanes import LANES, as_type, block_rows, join, load, lower, minimum, scratch, store, store_blocks, upper
-from ..numerics import half_at, half_bits, half_of, level
-from ..onepass import least_and_most, or_zero, plus_minimum, put_halves, reciprocal
-from ..packing import put_half
-from ..search import fit_scale_and_min
+from ..kernels.importance import load_weighted, row_mean_squares
+from ..kernels.lanes import LANES, as_type, block_rows, join, load, lower, minimum, scratch, store, store_blocks, upper
+from ..kernels.numerics import half_at, half_bits, half_of, level
+from ..kernels.onepass import least_and_most, or_zero, plus_minimum, put_halves, reciprocal
+from ..kernels.packing import put_half
+from ..kernels.search import fit_scale_and_min
 
 F32 = np.float32
 

@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
-from ..lanes import LANES, as_type, block_rows, load, load_blocks, scratch, store, store_blocks
-from ..numerics import half_at
-from ..packing import put_nibbles, scale_and_min
-from ..superblock import (
+from ..kernels.importance import sum_of_squares
+from ..kernels.lanes import LANES, as_type, block_rows, load, load_blocks, scratch, store, store_blocks
+from ..kernels.numerics import half_at
+from ..kernels.packing import put_nibbles, scale_and_min
+from ..kernels.superblock import (
     fit_scales_and_mins,
     fit_sub_blocks,
     fit_sub_blocks_weighted,
     quantize_with_mins,
     round_scales_and_mins,
-    sum_of_squares,
 )
 
 F32 = np.float32

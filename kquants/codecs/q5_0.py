@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from ..importance import load_weighted, row_mean_squares
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
-from ..lanes import (
+from ..kernels.importance import load_weighted, row_mean_squares
+from ..kernels.lanes import (
     LANES,
     as_type,
     bit_mask,
@@ -35,10 +35,10 @@ from ..lanes import (
     store_blocks,
     upper,
 )
-from ..numerics import half_at, half_bits, half_of, level
-from ..onepass import or_zero, put_fifth_bits, put_halves, reciprocal, signed_peak
-from ..packing import put_half
-from ..search import fit_scale
+from ..kernels.numerics import half_at, half_bits, half_of, level
+from ..kernels.onepass import or_zero, put_fifth_bits, put_halves, reciprocal, signed_peak
+from ..kernels.packing import put_half
+from ..kernels.search import fit_scale
 
 F32 = np.float32
 

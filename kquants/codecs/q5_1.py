@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..importance import load_weighted, row_mean_squares
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
-from ..lanes import (
+from ..kernels.importance import load_weighted, row_mean_squares
+from ..kernels.lanes import (
     LANES,
     as_type,
     bit_mask,
@@ -32,10 +32,10 @@ from ..lanes import (
     store_blocks,
     upper,
 )
-from ..numerics import half_at, half_bits, half_of, level
-from ..onepass import least_and_most, or_zero, plus_minimum, put_fifth_bits, put_halves, reciprocal
-from ..packing import put_half
-from ..search import fit_scale_and_min
+from ..kernels.numerics import half_at, half_bits, half_of, level
+from ..kernels.onepass import least_and_most, or_zero, plus_minimum, put_fifth_bits, put_halves, reciprocal
+from ..kernels.packing import put_half
+from ..kernels.search import fit_scale_and_min
 
 F32 = np.float32
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
-from ..lanes import LANES, as_type, block_rows, load, load_blocks, minimum, scratch, select, store, store_blocks
-from ..numerics import half_at, half_bits, half_value, level, nearest_int
-from ..packing import put_half, put_pairs, two_scalars
-from ..search import ALL_ZERO, fit_scale, largest_in_size
-from ..superblock import quantize_without_mins
+from ..kernels.lanes import LANES, as_type, block_rows, load, load_blocks, minimum, scratch, select, store, store_blocks
+from ..kernels.numerics import half_at, half_bits, half_value, level, nearest_int
+from ..kernels.packing import put_half, put_pairs, two_scalars
+from ..kernels.search import ALL_ZERO, fit_scale, largest_in_size
+from ..kernels.superblock import quantize_without_mins
 
 F32 = np.float32
 

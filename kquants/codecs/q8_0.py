@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, kernel
-from ..lanes import as_type, load, store
-from ..numerics import half_at, half_of, round_half_away
-from ..onepass import or_zero, peak, reciprocal
+from ..kernels.lanes import as_type, load, store
+from ..kernels.numerics import half_at, half_of, round_half_away
+from ..kernels.onepass import or_zero, peak, reciprocal
 
 F32 = np.float32
 

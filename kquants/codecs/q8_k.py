@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, kernel
-from ..lanes import as_type, largest_lane, load, lowest_bit, mask_bits, maximum, minimum, peek, store, sum_lanes
-from ..numerics import nearest_int
+from ..kernels.lanes import as_type, largest_lane, load, lowest_bit, mask_bits, maximum, minimum, peek, store, sum_lanes
+from ..kernels.numerics import nearest_int
 
 F32 = np.float32
 

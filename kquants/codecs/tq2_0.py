@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..jit import DECODE, ENCODE, kernel
-from ..lanes import as_type, fill, load, store
-from ..numerics import half_at, half_of
-from ..onepass import peak_of_256, reciprocal, trits
+from ..kernels.lanes import as_type, fill, load, store
+from ..kernels.numerics import half_at, half_of
+from ..kernels.onepass import peak_of_256, reciprocal, trits
 
 F32 = np.float32
 

@@ -55,7 +55,7 @@ def test_a_kernel_is_compiled_once_and_a_damaged_one_again(tmp_path: Path) -> No
 
 def test_a_change_in_a_module_the_kernel_imports_is_seen(tmp_path: Path, package: Path) -> None:
     assert probe(tmp_path / "cache", package) == (True, LEVELS)
-    module = package / "kquants" / "numerics.py"
+    module = package / "kquants" / "kernels" / "numerics.py"
     text = module.read_text()
     assert text.count("0x3EFFFFFF") == 1
     module.write_text(text.replace("0x3EFFFFFF", "0x00000000"))  # cut instead of rounded

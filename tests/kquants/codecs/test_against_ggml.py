@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import kquants
 from gguf_py.types import TENSOR_TYPES
 
-from ..reference import Ggml
+from ...reference import Ggml
 from . import inputs
 
 Bytes = npt.NDArray[np.uint8]

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..jit import inlined
 from .codewords import nearest_of_8, not_codewords
-from .jit import inlined
 from .lanes import (
     LANES,
     as_type,

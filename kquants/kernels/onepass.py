@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inlined
+from ..jit import inlined
 from .lanes import as_bits, as_type, largest_lane, load, lowest_bit, mask_bits, maximum, select, smallest_lane
 from .numerics import round_half_away
 

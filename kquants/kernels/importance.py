@@ -1,7 +1,8 @@
-"""How much an error at each weight counts, for the types of one scale a block, when there is an importance matrix.
+"""How much an error at each weight counts, with an importance matrix and without.
 
-A weight counts ``importance * sqrt(mean + weight**2)``. For Q4_0 to Q5_1 ``mean`` is the mean square of the whole row,
-added from its first weight to its last; IQ4, Q3_K, Q4_K and Q5_K take twice the mean square of the block, Q2_K once.
+With one, a weight counts ``importance * sqrt(mean + weight**2)``. For Q4_0 to Q5_1 ``mean`` is the mean square of the
+whole row, added from its first weight to its last; the other types take the mean square of the block, most of them
+twice that.
 
 Source of the facts: ``quantize_row_q4_0_impl`` and its relatives, ``quantize_row_iq4_nl_impl`` in ggml-quants.c.
 """
@@ -12,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inlined
-from .lanes import block_rows, gather, load_blocks, sqrt, store, width_of, zero_of
+from ..jit import inlined
+from .lanes import block_rows, gather, load_blocks, size_of, sqrt, store, width_of, zero_of
 
 F32 = np.float32
 
@@ -55,9 +56,16 @@ def weigh(x: Any, at: int, importance: Any, importance_at: int, mean_square: Any
 
 
 @inlined
-def twice_mean_square(x: Any, count: int) -> Any:
-    """Twice the mean of ``count`` squares, added from the first to the last."""
-    total = x[0] * x[0]
-    for i in range(1, count):
+def weigh_by_square(x: Any, at: int, weight: Any) -> None:
+    """How much each weight from ``x[at]`` on counts without an importance matrix: its square."""
+    for i in range(size_of(weight)):
+        weight[i] = x[at + i] * x[at + i]
+
+
+@inlined
+def sum_of_squares(x: Any, at: int, n: int) -> Any:
+    """The squares of ``n`` weights, added in order."""
+    total = zero_of(x)
+    for i in range(at, at + n):
         total = total + x[i] * x[i]
-    return total * F32(2 / count)
+    return total

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from .jit import array_in, array_out, inlined
+from ..jit import array_in, array_out, inlined
 from .lanes import (
     LANES,
     any_lane,
@@ -63,14 +63,6 @@ BROKEN_GROUPS, BROKEN_WHOLE, EVERY_GROUP = range(3)
 
 SETTLED = F32(0.499)
 """How far from its level a weight may lie so that no rounding can make the next level seem as near."""
-
-
-@inlined
-def weigh(xs: Any, importance: Any, at: int, typical: Any, weight: Any) -> None:
-    """How much an error counts with an importance matrix; ``typical`` is the block's typical square."""
-    for i in range(size_of(weight)):
-        x = xs[at + i]
-        weight[i] = importance[at + i] * sqrt(typical + x * x)
 
 
 @inlined

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inlined
+from ..jit import inlined
 from .lanes import as_bits, as_float, as_type, select, zero_of
 
 F32 = np.float32
@@ -115,10 +115,3 @@ def _sums(x: Any, at: int, weight: Any, inverse: Any) -> Any:
         sum_qx = sum_qx + wq * v
         sum_qq = sum_qq + wq * q
     return sum_qx, sum_qq
-
-
-@inlined
-def own_weight(x: Any, at: int, weight: Any) -> None:
-    """How much an error counts without an importance matrix: the weight's square."""
-    for i in range(32):
-        weight[i] = x[at + i] * x[at + i]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inlined
+from ..jit import inlined
 from .lanes import as_type, fill, join
 
 F32 = np.float32

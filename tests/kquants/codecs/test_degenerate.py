@@ -12,7 +12,7 @@ import pytest
 
 import kquants
 
-from ..reference import Ggml
+from ...reference import Ggml
 from .test_against_ggml import WEIGHTED
 
 ROWS = 300

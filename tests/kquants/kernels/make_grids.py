@@ -1,4 +1,4 @@
-"""``python -m tests.kquants.make_grids`` prints the codebooks that kquants/grids.py holds, read out of ggml.
+"""``python -m tests.kquants.kernels.make_grids`` prints the codebooks of kquants/kernels/grids.py, read out of ggml.
 
 Nothing is copied from a table: every codeword is asked for by decoding a block that names it, and what is kept is
 which points of the cube of levels occur. Codewords are numbered in the order of those points, which the script
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from gguf_py.types import tensor_type
 
-from ..reference import Ggml, ggml_library
+from ...reference import Ggml, ggml_library
 
 LAYOUT = {  # codewords, weights in one, where a block holds a codeword's low byte and its high bits
     "IQ1_S": (2048, 8, 2, 34),

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-
-from kquants.grids import grid
+from kquants.kernels.grids import grid
 
 from .numbers import F, clamp, half_bits, nearest
 from .searches import fit_not_negative, importance, sum_of_squares

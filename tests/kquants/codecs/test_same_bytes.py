@@ -17,7 +17,7 @@ from llvmlite import binding
 import kquants
 from gguf_py.types import TENSOR_TYPES
 from kquants.codecs import codec
-from kquants.lanes import LANES
+from kquants.kernels.lanes import LANES
 
 from . import inputs
 from .digests import digests
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 
 X86 = platform.machine() in ("x86_64", "AMD64")
 FEATURES = binding.get_host_cpu_features() if X86 else {}
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 MACHINES = {
     "8 lanes, SSE2 alone": {"KQUANTS_LANES": "8", "NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""},
@@ -55,7 +55,7 @@ def test_lanes_and_processors(machine: str, family: str) -> None:
         if feature and not FEATURES.get(feature):
             pytest.skip(f"this processor has no {feature}")
     names = FAMILIES[family]
-    command = [sys.executable, "-m", "tests.kquants.digests", *names]
+    command = [sys.executable, "-m", "tests.kquants.codecs.digests", *names]
     run = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {name: digests(name) for name in names}

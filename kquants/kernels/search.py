@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inlined
+from ..jit import inlined
 from .lanes import any_lane, as_type, maximum, minimum, scratch_like, select, zero_of
 from .numerics import level, level_within, nearest_int
 

@@ -2,7 +2,7 @@
 
 A codeword is 8 (IQ1, IQ2) or 4 (IQ3) small digits, each 0 to 2 or 0 to 7. Which combinations are codewords was
 chosen once by upstream, from the even points of a lattice weighted by use, so the choice itself is data: a bitmap of
-the cube of all combinations, here compressed, in base85 (``tests/kquants/make_grids.py`` reads it out of ggml).
+the cube of all combinations, here compressed, in base85 (``tests/kquants/kernels/make_grids.py`` reads it out of ggml).
 Codewords are numbered in the order of their digits, the last digit the most significant.
 
 A *code* packs the digits of a codeword, or of any other point of the cube, into 16 bits, the first digit lowest: the
@@ -24,7 +24,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from .jit import inlined, kernel
+from ..jit import inlined, kernel
 
 _BITMAPS = {
     "IQ1_S": (

@@ -1,4 +1,4 @@
-"""``python -m tests.kquants.digests NAME...``: what this process makes of fixed inputs, as digests by type in JSON.
+"""``python -m tests.kquants.codecs.digests NAME...``: what this process makes of fixed inputs, as digests in JSON.
 
 Run with other environment variables, it is kquants on another processor, or with other lanes.
 """

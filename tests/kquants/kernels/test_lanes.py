@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 from numba import types
 
-from kquants import lanes, numerics
 from kquants.jit import array_in, array_out, inlined, kernel
+from kquants.kernels import lanes, numerics
 
 LANES = lanes.LANES
 W = 16
@@ -231,7 +231,7 @@ def test_every_float16_and_its_neighbours() -> None:
 
 def test_a_width_that_is_none_is_refused() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import kquants.lanes"],
+        [sys.executable, "-c", "import kquants.kernels.lanes"],
         env={"KQUANTS_LANES": "12"},
         capture_output=True,
         text=True,

@@ -13,23 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from .importance import weigh
-from .jit import inlined
+from ..jit import inlined
+from .importance import sum_of_squares, weigh
 from .lanes import any_lane, as_type, maximum, minimum, scratch_like, select, sqrt, zero_of
 from .numerics import half_bits, half_value, level, nearest_int
 from .packing import get_scales_and_mins, put_half, put_scales_and_mins
 from .search import fit_positive_scale, fit_scale_and_min
 
 F32 = np.float32
-
-
-@inlined
-def sum_of_squares(x: Any, at: int, n: int) -> Any:
-    """The squares of ``n`` weights, added in order."""
-    total = zero_of(x)
-    for i in range(at, at + n):
-        total = total + x[i] * x[i]
-    return total
 
 
 @inlined

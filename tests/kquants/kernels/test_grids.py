@@ -12,11 +12,12 @@ import pytest
 
 import kquants
 from kquants.codecs import codec
-from kquants.grids import CODES, grid, neighbours
+from kquants.kernels.grids import CODES, grid, neighbours
 
-from ..reference import Ggml
-from . import inputs, make_grids
-from .naive.codebooks import near
+from ...reference import Ggml
+from ..codecs import inputs
+from ..codecs.naive.codebooks import near
+from . import make_grids
 
 NAMES = list(make_grids.LAYOUT)
 TYPES = [*NAMES, "IQ1_M"]
@@ -92,7 +93,7 @@ def digest() -> str:
 )
 def test_bytes_do_not_depend_on_the_lanes(settings: dict[str, str]) -> None:
     """Compiles anew for each width, and for a processor without AVX; then the cache has it."""
-    code = "from tests.kquants.test_codebooks import digest; print(digest())"
+    code = "from tests.kquants.kernels.test_grids import digest; print(digest())"
     made = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **settings}, capture_output=True, text=True, check=True
     )

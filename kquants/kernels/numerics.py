@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .jit import inlined
+from ..jit import inlined
 from .lanes import as_bits, as_float, as_type, fill, lane, peek, select
 
 # 1.5 * 2**23: adding it leaves the nearest integer in the low bits of a float32.

@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 SCALES = (1e-30, 1e-20, 1e-10, 1e-7, 1e-5, 1e-3, 0.02, 1.0, 37.0, 3e4, 1e6, 1e10, 1e18, 1e30)
 """From below what an F16 scale can say to far above it; 1e18 and more overflow float32 when squared."""
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 
 
 @functools.cache

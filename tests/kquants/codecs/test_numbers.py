@@ -9,7 +9,7 @@ import pytest
 
 import kquants
 
-from ..reference import Ggml
+from ...reference import Ggml
 from . import inputs
 
 EDGES = [0, 1, -1, 127, -128, 16777217, -16777219, 2**31 - 1, -(2**31), 2**62 + 2**38, 2**63 - 1]
