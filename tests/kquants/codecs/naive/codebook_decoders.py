@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from kquants.kernels.grids import grid
 
 from .numbers import F, half

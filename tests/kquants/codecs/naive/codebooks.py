@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from kquants.kernels.grids import grid
 
 from .numbers import F, clamp, half_bits, nearest
