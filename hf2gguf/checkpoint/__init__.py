@@ -18,9 +18,11 @@ from gguf_py.errors import KQuantsError
 from kquants.source import Source
 
 from . import safetensors, torch
-from .encodings import Weights, decoded, fitting
+from .encodings import decoded, fitting
 from .folder import Shard, inside, read_json, shown
+from .parts import Decoded, Factors
 from .plain import plain
+from .settings import quantization
 from .stored import Stored
 
 __all__ = ["Checkpoint", "Source", "Stored", "open"]
@@ -61,14 +63,9 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
             raise
 
     @cached_property
-    def tensors(self) -> Mapping[str, Source]:
-        """Every tensor by name, quantized encodings decoded to F32 row by row as they are read."""
-        config = self.json("config.json") or {}
-        producer = (self.json("hf_quant_config.json") or {}).get("producer")
-        if isinstance(producer, dict) and not config.get("quantization_config"):
-            # ModelOpt may say in a file of its own that it quantized the weights.
-            config["quantization_config"] = {"quant_method": str(producer.get("name")).lower()}
-        return _Decoded(self.stored, decoded(self.stored, config, self.dir), self.dir)
+    def tensors(self) -> DecodedTensors:
+        """Every tensor by name, quantized encodings decoded row by row as they are read, or kept in blocks."""
+        return DecodedTensors(self.stored, decoded(self.stored, quantization(self), self.dir), self.dir)
 
     def _index(self) -> dict[str, Stored]:
         names, weight_map = _parts(self)
@@ -97,11 +94,20 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         self.close()
 
 
-class _Decoded(Mapping[str, Source]):
+class DecodedTensors(Mapping[str, Source]):
     """Sources made when they are asked for: a checkpoint has tens of thousands of tensors."""
 
-    def __init__(self, stored: Mapping[str, Stored], weights: Weights, folder: Path) -> None:
-        self._stored, self._weights, self._folder = stored, weights, folder
+    def __init__(self, stored: Mapping[str, Stored], found: Decoded, folder: Path) -> None:
+        self._stored, self._weights, self._folder = stored, found.weights, folder
+        self.kept = found.kept
+        """The type of weights that stay in blocks, MXFP4 or NVFP4, or None."""
+        self._factors = found.factors
+
+    @property
+    def factors(self) -> dict[str, Factors]:
+        """What the weights that stay NVFP4 are multiplied by, by name, in order; reads two numbers a weight."""
+        with fitting(self._folder):
+            return {name: how() for name, how in self._factors.items()}
 
     def __getitem__(self, name: str) -> Source:
         how = self._weights[name]

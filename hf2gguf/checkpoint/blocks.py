@@ -1,11 +1,6 @@
-"""Weights in blocks of four bits: bitsandbytes' NF4 and FP4, decoded; MXFP4, repacked bit by bit and kept."""
+"""Blocks that GGUF has too, repacked bit by bit and kept: MXFP4 and NVFP4."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,89 +9,11 @@ from gguf_py.errors import KQuantsError
 from gguf_py.types import TENSOR_TYPES
 from kquants.source import Source
 
-from .folder import parse_json, shown
-from .plain import Floats, computed, expect, floats
+from .folder import shown
+from .plain import expect
 from .stored import Stored
 
-Scales = Callable[[int, int], Floats]
-"""Scales ``lo`` to ``hi``."""
-
-_DTYPES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
-
-
-@dataclass(frozen=True)
-class FourBits:
-    """The tensors of one weight in bitsandbytes' four bits; the nested ones are there when scales are quantized too."""
-
-    packed: Stored
-    absmax: Stored
-    levels: Stored
-    state: Stored
-    nested_absmax: Stored | None = None
-    nested_levels: Stored | None = None
-
-
-def four_bits(parts: FourBits) -> Source:
-    """NF4 or FP4 of bitsandbytes: a level out of sixteen times the block's largest value, in the weight's own type.
-
-    The first of two weights lies in the high half of a byte. Source: bitsandbytes, ``functional.py``
-    (``dequantize_4bit``, ``QuantState``).
-    """
-    where = f"{parts.packed.shard.path}: the tensor {shown(parts.packed.name)}"
-    state = parse_json(parts.state.whole(1 << 16).tobytes(), parts.state.shard.path)
-    shape, block, kind = state.get("shape"), state.get("blocksize"), _DTYPES.get(state.get("dtype"))
-    if not isinstance(shape, list) or not all(type(n) is int and n > 0 for n in shape) or kind is None:
-        raise KQuantsError(f"{where} has a quant_state of shape {shown(shape)} and dtype {shown(state.get('dtype'))}")
-    count = prod(shape)
-    if type(block) is not int or block < 2 or block % 2:
-        raise KQuantsError(f"{where} has blocks of {shown(block)} weights, expected an even number")
-    if parts.packed.dtype != "U8" or prod(parts.packed.shape) != -(-count // 2):
-        raise KQuantsError(f"{where} has {prod(parts.packed.shape)} bytes, expected {-(-count // 2)} for {shape}")
-    expect(parts.levels, "F32", (16,))
-    blocks = -(-count // block)
-    expect(parts.absmax, "F32 U8", (blocks,))
-    scales = _nested(parts, state, blocks) if parts.absmax.dtype == "U8" else _plain_scales(parts.absmax)
-    line = parts.packed.reshaped(prod(parts.packed.shape), 1)
-    columns = shape[-1]
-
-    def rows(lo: int, hi: int) -> Floats:
-        first, last = lo * columns, hi * columns
-        low, high = first // 2, -(-last // 2)
-        packed = line.rows(low, high)[:, 0]
-        codes = np.stack((packed >> 4, packed & 15), axis=-1).reshape(-1)[first - 2 * low : last - 2 * low]
-        nearest = np.arange(first, last) // block
-        scale = scales(first // block, -(-last // block))[nearest - first // block]
-        values: Floats = floats(parts.levels.whole())[codes] * scale
-        return values.reshape(hi - lo, columns)
-
-    return computed(tuple(shape), rows, parts.packed, kind)
-
-
-def _plain_scales(absmax: Stored) -> Scales:
-    return lambda lo, hi: floats(absmax.block(0, 1, lo, hi))[0]
-
-
-def _nested(parts: FourBits, state: Mapping[str, Any], blocks: int) -> Scales:
-    """Scales that are bytes: a level out of 256 times the largest of a block of scales, plus an offset."""
-    where = f"{parts.packed.shard.path}: the tensor {shown(parts.packed.name)}"
-    size, offset = state.get("nested_blocksize"), state.get("nested_offset")
-    if parts.nested_absmax is None or parts.nested_levels is None or type(size) is not int or size < 1:
-        raise KQuantsError(f"{where} has quantized scales, but lacks nested_absmax, nested_quant_map or their sizes")
-    if not isinstance(offset, int | float):
-        raise KQuantsError(f"{where} has the nested_offset {shown(offset)}, expected a number")
-    absmax = expect(parts.nested_absmax, "F32", (-(-blocks // size),))
-    levels = expect(parts.nested_levels, "F32", (256,))
-
-    def scales(lo: int, hi: int) -> Floats:
-        group = np.arange(lo, hi) // size
-        largest = floats(absmax.block(0, 1, lo // size, -(-hi // size)))[0][group - lo // size]
-        values: Floats = floats(levels.whole())[parts.absmax.block(0, 1, lo, hi)[0]] * largest
-        return values + np.float32(offset)
-
-    return scales
-
-
-MXFP4 = TENSOR_TYPES["MXFP4"]
+MXFP4, NVFP4 = TENSOR_TYPES["MXFP4"], TENSOR_TYPES["NVFP4"]
 
 
 def mxfp4(blocks: Stored, scales: Stored, first: int = 0, step: int = 1) -> Source:
@@ -115,10 +32,59 @@ def mxfp4(blocks: Stored, scales: Stored, first: int = 0, step: int = 1) -> Sour
         wanted = outer * height + first + inner * step
         low, high = int(wanted[0]), int(wanted[-1]) + 1
         packed = blocks.rows(low * groups, high * groups).reshape(high - low, groups, 16)[wanted - low]
-        weights = np.stack((packed & 15, packed >> 4), axis=-1).reshape(hi - lo, groups, 32)
         out = np.empty((hi - lo, groups, MXFP4.nbytes), np.uint8)
-        out[:, :, 0] = scales.rows(low, high)[wanted - low]
-        out[:, :, 1:] = weights[:, :, :16] | (weights[:, :, 16:] << 4)
+        out[:, :, 0] = _numbers(scales, 255, scales.rows(low, high)[wanted - low])
+        out[:, :, 1:] = halved(packed)
         return out.reshape(hi - lo, -1)
 
     return Source(MXFP4, shape, rows, blocks)
+
+
+def mxfp4_rows(packed: Stored, scales: Stored) -> Source:
+    """MXFP4 whose rows are not cut into groups: ``packed`` U8 [..., rows, columns / 2]."""
+    columns = 2 * packed.columns
+    if columns % 32 or packed.strides is not None:
+        raise KQuantsError(
+            f"{packed.shard.path}: the tensor {shown(packed.name)} has rows of {columns} weights, expected groups of 32"
+        )
+    return mxfp4(packed.reshaped(*packed.shape[:-1], columns // 32, 16), scales)
+
+
+def nvfp4(packed: Stored, scales: Stored) -> Source:
+    """NVFP4 as ggml's: ``packed`` U8 [..., columns / 2], low half first; ``scales`` FP8 [..., columns / 16].
+
+    Four groups of 16 make a block: their scales without the sign, then weight j and j + 8 of each group in a byte.
+    The tensor's own scale is no part of the blocks.
+    """
+    *leading, columns = expect(packed, "U8", (*([None] * max(len(packed.shape), 2)),)).shape
+    columns *= 2
+    expect(scales, "F8_E4M3 U8", (*leading, columns // 16))
+    if columns % NVFP4.block:
+        raise KQuantsError(
+            f"{packed.shard.path}: the tensor {shown(packed.name)} has rows of {columns} weights, expected a multiple"
+            f" of {NVFP4.block}, as ggml's NVFP4 has them"
+        )
+    groups = columns // 16
+
+    def rows(lo: int, hi: int) -> NDArray[np.uint8]:
+        count = hi - lo
+        out = np.empty((count, groups // 4, NVFP4.nbytes), np.uint8)
+        out[:, :, :4] = _numbers(scales, 0x7F, scales.rows(lo, hi) & np.uint8(0x7F)).reshape(count, groups // 4, 4)
+        out[:, :, 4:] = halved(packed.rows(lo, hi).reshape(count, groups, 8)).reshape(count, groups // 4, 32)
+        return out.reshape(count, -1)
+
+    return Source(NVFP4, (*leading, columns), rows, packed)
+
+
+def _numbers(scales: Stored, nan: int, found: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if (found == nan).any():
+        raise KQuantsError(f"{scales.shard.path}: the tensor {shown(scales.name)} holds scales that are no numbers")
+    return found
+
+
+def halved(packed: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Groups of bytes with neighbouring weights in them, as bytes with a weight of each half: uint8[..., n]."""
+    half = packed.shape[-1]
+    weights = np.stack((packed & 15, packed >> 4), axis=-1).reshape(*packed.shape[:-1], 2 * half)
+    found: NDArray[np.uint8] = weights[..., :half] | (weights[..., half:] << 4)
+    return found

@@ -8,49 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gguf_py.errors import KQuantsError
-from kquants.source import Source
 
-from .blocks import FourBits, four_bits, mxfp4
+from . import aqlm, awq, bitsandbytes, hqq, quanto, torchao
+from .bitsandbytes import FourBits
+from .blocks import mxfp4
 from .folder import shown
-from .packed import Compressed, Quantized, awq, compressed, gptq
-from .scaled import bitnet, int8_of_bitsandbytes, scaled
-from .stored import Stored
+from .packed import Quantized, gptq
+from .parts import Decoded, Recipe, Tensors, Weights, bases, by_parts, part, without
+from .scaled import bitnet
 
-Tensors = Mapping[str, Stored]
-Lazy = Callable[[], Source]
-Weights = dict[str, Lazy | None]
-"""Names in order; None for a tensor that is as it is stored."""
-
-_UNUSED = (
-    ".activation_scale",
-    "_activation_scale",
-    ".qscale_act",
-    ".input_scale",
-    ".input_zero_point",
-    ".output_scale",
-    ".k_scale",
-    ".v_scale",
-)
-"""Ends of the names of scales for activations, which no GGUF file has a place for."""
+Settings = Mapping[str, Any]
 
 
-def decoded(stored: Tensors, config: Mapping[str, Any], folder: Path) -> Weights:
-    """The checkpoint's weights by name, those that ``config`` says are quantized with how to decode them.
+def decoded(stored: Tensors, settings: Settings | None, folder: Path) -> Decoded:
+    """The checkpoint's weights by name, those that are quantized as ``settings`` says with how to decode them.
 
     Raises KQuantsError for a method that is not known, or when a part of a weight is missing.
     """
-    method, settings = _settings(config)
-    plain: Weights = dict.fromkeys(stored)
-    if method is None:
-        return plain
+    if settings is None:
+        return Decoded(dict.fromkeys(stored))
+    method = str(settings["quant_method"])
     if method not in _METHODS:
         raise KQuantsError(f"{folder}: weights quantized by {shown(method)}, expected one of {', '.join(_METHODS)}")
     with fitting(folder):
-        return _METHODS[method](stored, settings, plain)
+        found = _METHODS[method](stored, settings)
+        return found if isinstance(found, Decoded) else Decoded(found)
 
 
 @contextmanager
@@ -58,161 +45,186 @@ def fitting(folder: Path) -> Iterator[None]:
     """Turns what goes wrong with a nonsensical ``quantization_config`` into one sentence."""
     try:
         yield
-    except (TypeError, AttributeError, LookupError) as fault:
+    except KQuantsError:
+        raise
+    except (TypeError, AttributeError, LookupError, ValueError, ArithmeticError) as fault:
         raise KQuantsError(f"{folder}: quantization_config makes no sense ({fault})") from fault
 
 
-def _settings(config: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
-    for level in (config, config.get("text_config")):
-        for key in ("quantization_config", "compression_config"):
-            found = level.get(key) if isinstance(level, Mapping) else None
-            if isinstance(found, Mapping) and found.get("quant_method") is not None:
-                return str(found["quant_method"]), found
-    return None, {}
+def _fp8(stored: Tensors, settings: Settings) -> Decoded:
+    return by_parts(stored, [Recipe(block=settings.get("weight_block_size") or ())])
 
 
-def _part(stored: Tensors, name: str) -> Stored:
-    if name not in stored:
-        folder = next(iter(stored.values())).shard.path.parent
-        raise KQuantsError(f"{folder}: lacks the tensor {shown(name)}, a part of a quantized weight")
-    return stored[name]
+def _modelopt(stored: Tensors, settings: Settings) -> Decoded:
+    folded = next((name for name in stored if name.endswith(".pre_quant_scale")), None)
+    if folded is not None:
+        raise KQuantsError(f"ModelOpt's AWQ, which scales activations by {shown(folded)}; expected FP8, MXFP8 or NVFP4")
+    algorithms = {name: of.get("quant_algo") for name, of in (settings.get("quantized_layers") or {}).items()}
+    return by_parts(stored, [Recipe()], {"": settings.get("quant_algo")} | algorithms)
 
 
-def _eight_bits(stored: Tensors, settings: Mapping[str, Any], weights: Weights) -> Weights:
-    """FP8: scales named after the weight, in blocks when the settings give a block size."""
-    block = settings.get("weight_block_size") or ()
-    for name in stored:
-        for end, of_weight in (("_scale_inv", ""), (".weight_scale", ".weight"), (".qscale_weight", ".weight")):
-            target = name.removesuffix(end) + of_weight
-            if name.endswith(end) and target in stored:
-                weights[target] = lambda w=stored[target], s=stored[name]: scaled(w, s, block)  # type: ignore[misc]
-                weights.pop(name, None)
-    return _without(weights, *_UNUSED)
+def _quark(stored: Tensors, settings: Settings) -> Decoded:
+    return by_parts(stored, [Recipe()])
 
 
-def _without(weights: Weights, *ends: str) -> Weights:
-    return {name: how for name, how in weights.items() if not name.endswith(ends)}
+_FORMATS = (
+    "dense pack-quantized float-quantized int-quantized naive-quantized mixed-precision nvfp4-pack-quantized"
+    " mxfp4-pack-quantized mxfp8-quantized"
+).split()
 
 
-def _gptq(stored: Tensors, settings: Mapping[str, Any], weights: Weights) -> Weights:
-    bits = settings.get("bits", 4)
-    offset = 1 if settings.get("checkpoint_format", "gptq") == "gptq" else 0
-    for base in _bases(stored, ".qweight"):
-        parts = Quantized(
-            stored[base + ".qweight"],
-            _part(stored, base + ".qzeros"),
-            _part(stored, base + ".scales"),
-            stored.get(base + ".g_idx"),
-        )
+def _compressed_tensors(stored: Tensors, settings: Settings) -> Decoded:
+    groups = (settings.get("config_groups") or {}).values()
+    for layout in (settings.get("format"), *(group.get("format") for group in groups)):
+        if layout is not None and layout not in _FORMATS:
+            raise KQuantsError(f"compressed-tensors in the format {shown(layout)}, expected {', '.join(_FORMATS)}")
+    recipes = []
+    for found in (group.get("weights") for group in groups):
+        if found:
+            size, block = found.get("group_size"), found.get("block_structure")
+            grouped = (1, size) if size and found.get("strategy") == "group" else ()
+            recipes.append(Recipe(found.get("num_bits"), size, block or grouped))
+    if not recipes:
+        raise KQuantsError("compressed-tensors without recipes for weights in config_groups")
+    return by_parts(stored, recipes)
+
+
+def _gptq(stored: Tensors, settings: Settings) -> Weights:
+    layout = settings.get("checkpoint_format") or settings.get("format") or "gptq"
+    if layout == "marlin" or settings.get("is_marlin_format"):
+        return _marlin(stored, "B", "s")
+    if layout not in ("gptq", "gptq_v2", "gptq_p"):
+        raise KQuantsError(f"GPTQ packed for {shown(layout)}, expected gptq, gptq_v2, gptq_p or marlin")
+    planes = (3, 5, 6, 7) if layout == "gptq_p" else (5, 6, 7)
+    return _packed_down(stored, settings, zero_offset=1 if layout == "gptq" else 0, planes=planes)
+
+
+def _packed_down(stored: Tensors, settings: Settings, *, zero_offset: int, planes: tuple[int, ...] = ()) -> Weights:
+    weights: Weights = dict.fromkeys(stored)
+    mixed = bool(settings.get("dynamic") or settings.get("extra_config"))
+    for base in bases(stored, ".qweight"):
+        parts = _parts(stored, base)
         for end in (".qweight", ".qzeros", ".scales", ".g_idx"):
             weights.pop(base + end, None)
-        weights[base + ".weight"] = lambda p=parts: gptq(p, bits, offset)  # type: ignore[misc]
+        bits = settings.get("bits", 4)
+        if mixed:  # modules may differ: the shapes say how many bits
+            bits = 32 * parts.qzeros.columns // max(parts.scales.columns, 1)
+        weights[base + ".weight"] = partial(gptq, parts, bits, zero_offset=zero_offset, planes=planes)
     return weights
 
 
-def _awq(stored: Tensors, settings: Mapping[str, Any], weights: Weights) -> Weights:
-    if settings.get("version", "gemm") != "gemm":
-        raise KQuantsError(f"AWQ packed for {shown(settings['version'])}, expected gemm")
+def _parts(stored: Tensors, base: str) -> Quantized:
+    return Quantized(
+        stored[base + ".qweight"],
+        part(stored, base + ".qzeros"),
+        part(stored, base + ".scales"),
+        stored.get(base + ".g_idx"),
+    )
+
+
+def _auto_round(stored: Tensors, settings: Settings) -> Decoded | Weights:
+    layout = str(settings.get("packing_format") or settings.get("backend") or "auto_round:auto_gptq")
+    if "awq" in layout:
+        return _awq(stored, settings)
+    if any(name.endswith((".weight_scale", ".weight_packed")) for name in stored):
+        return by_parts(stored, [Recipe(settings.get("bits"), settings.get("group_size"))])
+    v1 = "gptq" in layout and "gptqmodel" not in layout
+    return _packed_down(stored, settings, zero_offset=1 if v1 else 0)
+
+
+def _awq(stored: Tensors, settings: Settings) -> Weights:
+    layout = str(settings.get("version") or settings.get("format") or "gemm").lower()
+    if layout == "marlin":
+        return _marlin(stored, "qweight", "scales")
+    if layout not in awq.LAYOUTS:
+        raise KQuantsError(f"AWQ packed for {shown(layout)}, expected {', '.join(awq.LAYOUTS)} or marlin")
     bits = settings.get("bits", settings.get("w_bit", 4))
+    if bits != 4:
+        raise KQuantsError(f"AWQ of {bits} bits, expected 4")
+    size = settings.get("group_size", settings.get("q_group_size", 128))
     made: Weights = {}
-    for name, how in weights.items():
+    for name in stored:
         base, _, end = name.rpartition(".")
         if base + ".qweight" not in stored or end not in ("qweight", "qzeros", "scales"):
-            made[name] = how
+            made[name] = None
         elif end == "qweight":
-            parts = Quantized(stored[name], _part(stored, base + ".qzeros"), _part(stored, base + ".scales"))
-            made[base + ".weight"] = lambda p=parts: awq(p, bits)  # type: ignore[misc]
+            made[base + ".weight"] = partial(awq.LAYOUTS[layout], _parts(stored, base), size)
     return made
 
 
-def _bases(stored: Tensors, end: str) -> list[str]:
-    return [name.removesuffix(end) for name in stored if name.endswith(end)]
-
-
-def _bitsandbytes(stored: Tensors, settings: Mapping[str, Any], weights: Weights) -> Weights:
+def _marlin(stored: Tensors, weight: str, scale: str) -> Weights:
     made: Weights = {}
-    for name, how in weights.items():
+    for name in stored:
+        base, _, end = name.rpartition(".")
+        if end == weight:
+            made[base + ".weight"] = partial(awq.marlin, stored[name], part(stored, f"{base}.{scale}"))
+        elif f"{base}.{weight}" not in stored or end not in (scale, "workspace", "reduce_buffer"):
+            made[name] = None
+    return made
+
+
+def _bitsandbytes(stored: Tensors, settings: Settings) -> Weights:
+    made: Weights = {}
+    for name in stored:
         states = [name + ".quant_state.bitsandbytes__" + kind for kind in ("nf4", "fp4")]
         state = next((stored[s] for s in states if s in stored), None)
         base = name.removesuffix(".weight")
         if state is not None:
             parts = FourBits(
                 stored[name],
-                _part(stored, name + ".absmax"),
-                _part(stored, name + ".quant_map"),
+                part(stored, name + ".absmax"),
+                part(stored, name + ".quant_map"),
                 state,
                 stored.get(name + ".nested_absmax"),
                 stored.get(name + ".nested_quant_map"),
             )
-            made[name] = lambda p=parts: four_bits(p)  # type: ignore[misc]
+            made[name] = partial(bitsandbytes.four_bits, parts)
         elif base != name and base + ".SCB" in stored:
-            made[name] = lambda w=stored[name], s=stored[base + ".SCB"]: int8_of_bitsandbytes(w, s)  # type: ignore[misc]
+            layout = stored.get(base + ".weight_format")
+            made[name] = partial(bitsandbytes.int8, stored[name], stored[base + ".SCB"], layout)
         elif not name.endswith((".SCB", ".weight_format")) and ".weight." not in name:
-            made[name] = how
+            made[name] = None
     return made
 
 
-def _compressed_tensors(stored: Tensors, settings: Mapping[str, Any], weights: Weights) -> Weights:
-    layout, groups = settings.get("format"), settings.get("config_groups") or {}
-    recipes = [group["weights"] for group in groups.values() if group.get("weights")]
-    if not recipes or any(recipe != recipes[0] for recipe in recipes[1:]):
-        raise KQuantsError(f"compressed-tensors with {len(recipes)} recipes for weights, expected one for all")
-    recipe = recipes[0]
-    if layout in ("float-quantized", "int-quantized", "naive-quantized"):
-        block = recipe.get("block_structure") or ()
-        for base in _bases(stored, ".weight_scale"):
-            weight, scale = _part(stored, base + ".weight"), stored[base + ".weight_scale"]
-            zero = stored.get(base + ".weight_zero_point")
-            weights[base + ".weight"] = lambda w=weight, s=scale, z=zero: scaled(w, s, block, z)  # type: ignore[misc]
-        return _without(weights, ".weight_scale", ".weight_zero_point", *_UNUSED)
-    if layout != "pack-quantized":
-        raise KQuantsError(f"compressed-tensors in the format {shown(layout)}, expected pack-, float- or int-quantized")
-    bits, size = recipe.get("num_bits"), recipe.get("group_size")
-    for base in _bases(stored, ".weight_packed"):
-        name = base + ".weight"
-        parts = Compressed(
-            stored[name + "_packed"],
-            _part(stored, name + "_scale"),
-            _part(stored, name + "_shape"),
-            stored.get(name + "_zero_point"),
-            stored.get(name + "_g_idx"),
-        )
-        for end in ("_packed", "_scale", "_shape", "_zero_point", "_g_idx"):
-            weights.pop(name + end, None)
-        weights[name] = lambda p=parts: compressed(p, bits, size)  # type: ignore[misc]
-    return _without(weights, *_UNUSED)
+def _bitnet(stored: Tensors, settings: Settings) -> Weights:
+    weights: Weights = dict.fromkeys(stored)
+    for base in bases(stored, ".weight_scale"):
+        weight, scale = part(stored, base + ".weight"), stored[base + ".weight_scale"]
+        weights[base + ".weight"] = partial(bitnet, weight, scale)
+    return without(weights, ".weight_scale")
 
 
-def _bitnet(stored: Tensors, settings: Mapping[str, Any], weights: Weights) -> Weights:
-    for base in _bases(stored, ".weight_scale"):
-        weight, scale = _part(stored, base + ".weight"), stored[base + ".weight_scale"]
-        weights[base + ".weight"] = lambda w=weight, s=scale: bitnet(w, s)  # type: ignore[misc]
-    return _without(weights, ".weight_scale")
-
-
-def _mxfp4(stored: Tensors, settings: Mapping[str, Any], weights: Weights) -> Weights:
+def _mxfp4(stored: Tensors, settings: Settings) -> Decoded:
     """GPT-OSS: experts' blocks and scales become MXFP4 tensors, written before all others; gate and up alternate."""
     made: Weights = {}
-    for base in _bases(stored, "_scales"):
-        blocks, scales = _part(stored, base + "_blocks"), stored[base + "_scales"]
+    for base in bases(stored, "_scales"):
+        blocks, scales = part(stored, base + "_blocks"), stored[base + "_scales"]
         if base.endswith("gate_up_proj"):
             for first, half in enumerate(("gate_proj", "up_proj")):
                 name = base.removesuffix("gate_up_proj") + half + ".weight"
-                made[name] = lambda b=blocks, s=scales, f=first: mxfp4(b, s, f, 2)  # type: ignore[misc]
+                made[name] = partial(mxfp4, blocks, scales, first, 2)
         else:
-            made[base + ".weight"] = lambda b=blocks, s=scales: mxfp4(b, s)  # type: ignore[misc]
-    return made | _without(weights, "_blocks", "_scales")
+            made[base + ".weight"] = partial(mxfp4, blocks, scales)
+    return Decoded(made | without(dict.fromkeys(stored), "_blocks", "_scales"), kept="MXFP4")
 
 
-_METHODS: dict[str, Callable[[Tensors, Mapping[str, Any], Weights], Weights]] = {
-    "fp8": _eight_bits,
-    "fbgemm_fp8": _eight_bits,
-    "modelopt": _eight_bits,
+_METHODS: dict[str, Callable[[Tensors, Settings], Decoded | Weights]] = {
+    "fp8": _fp8,
+    "fbgemm_fp8": _fp8,
+    "modelopt": _modelopt,
+    "quark": _quark,
+    "compressed-tensors": _compressed_tensors,
     "gptq": _gptq,
+    "auto-round": _auto_round,
+    "intel/auto-round": _auto_round,
     "awq": _awq,
     "bitsandbytes": _bitsandbytes,
-    "compressed-tensors": _compressed_tensors,
     "bitnet": _bitnet,
     "mxfp4": _mxfp4,
+    "hqq": lambda stored, _: hqq.weights(stored),
+    "quanto": lambda stored, _: quanto.weights(stored),
+    "torchao": lambda stored, _: torchao.weights(stored),
+    "aqlm": lambda stored, _: aqlm.weights(stored),
 }
 """Quantization methods by the name a config gives them."""

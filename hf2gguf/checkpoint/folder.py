@@ -97,6 +97,8 @@ class Shard:
         self.path = path
         self.fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         self.size = os.fstat(self.fd).st_size
+        self.metadata: dict[str, str] = {}
+        """What a safetensors file says of itself."""
         self._lock = threading.Lock()
 
     def read(self, offset: int, count: int) -> NDArray[np.uint8]:

@@ -31,6 +31,14 @@ def floats(values: NDArray[np.generic]) -> Floats:
     return np.asarray(values).astype(np.float32, copy=False)
 
 
+def scales_of(stored: Stored, values: NDArray[np.generic]) -> Floats:
+    """Scales, or zeros, that were read from ``stored``; raises KQuantsError when one is no finite number."""
+    found = floats(values)
+    if not np.isfinite(found).all():
+        raise KQuantsError(f"{stored.shard.path}: the tensor {shown(stored.name)} holds scales that are no numbers")
+    return found
+
+
 def plain(stored: Stored) -> Source:
     """The tensor as it is when its number type is one of GGUF's, else converted to F32."""
     same = TENSOR_TYPES.get(stored.dtype)
@@ -40,6 +48,9 @@ def plain(stored: Stored) -> Source:
         raise KQuantsError(f"{stored.shard.path}: the tensor {shown(stored.name)} holds complex numbers")
     return computed(stored.shape, lambda lo, hi: floats(stored.values(lo, hi)), stored)
 
+
+FLOATS = {name: name for name in ("F32", "F16", "BF16")}
+"""Number types that a decoded weight can have."""
 
 _ROUNDED = {"F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": np.dtype(ml_dtypes.bfloat16)}
 

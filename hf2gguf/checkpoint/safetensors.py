@@ -34,7 +34,9 @@ def tensors(shard: Shard) -> dict[str, Stored]:
     header = parse_json(shard.read(8, length).tobytes(), path, strict_keys=True)
     if not isinstance(header, dict):
         raise KQuantsError(f"{path}: its header is a JSON {type(header).__name__}, expected an object")
-    header.pop("__metadata__", None)
+    said = header.pop("__metadata__", None)
+    if isinstance(said, dict):
+        shard.metadata.update({key: value for key, value in said.items() if isinstance(value, str)})
     data = 8 + length
     found = {name: _entry(shard, name, entry, data) for name, entry in sorted(header.items())}
     _no_overlap(found, data, shard)

@@ -14,18 +14,21 @@ from gguf_py.errors import KQuantsError
 from kquants.source import Source
 
 from .folder import shown
-from .plain import Floats, computed, expect, floats
-from .stored import Stored
+from .plain import Floats, computed, expect, floats, scales_of
+from .stored import DTYPES, Stored
 
 EIGHT_BITS = "F8_E4M3 F8_E5M2 I8"
 SCALES = "F32 F16 BF16 F64 F8_E8M0"
 
 
-def scaled(weight: Stored, scale: Stored, block: Sequence[int] = (), zero: Stored | None = None) -> Source:
+def scaled(
+    weight: Stored, scale: Stored, block: Sequence[int] = (), zero: Stored | None = None, type_name: str = "F32"
+) -> Source:
     """``(weight - zero) * scale``, where a scale serves the whole tensor, a row, or a block of it.
 
     The scale's axes are the weight's first ones; along each it has one value, or one for every block. ``block`` gives
-    the blocks' sizes along the scale's last axes, 1 where it says nothing.
+    the blocks' sizes along the scale's last axes, 1 where it says nothing. Difference and product are rounded to the
+    type.
     """
     steps = _steps(weight, scale, block)
     if zero is not None:
@@ -34,10 +37,10 @@ def scaled(weight: Stored, scale: Stored, block: Sequence[int] = (), zero: Store
     def rows(lo: int, hi: int) -> Floats:
         values = floats(weight.values(lo, hi))
         if zero is not None:
-            values = values - _spread(zero, weight, steps, lo, hi)
+            values = floats((values - _spread(zero, weight, steps, lo, hi)).astype(DTYPES[type_name]))
         return values * _spread(scale, weight, steps, lo, hi)
 
-    return computed(weight.shape, rows, weight)
+    return computed(weight.shape, rows, weight, type_name)
 
 
 def _steps(weight: Stored, scale: Stored, block: Sequence[int]) -> list[int]:
@@ -72,20 +75,9 @@ def _spread(scale: Stored, weight: Stored, steps: list[int], lo: int, hi: int) -
         for index, step, n in zip(leading, steps, sizes, strict=False):
             row = row * n + index // step
     first, last = int(row.min(initial=1 << 48)), int(row.max(initial=-1)) + 1
-    found = floats(scale.reshaped(prod(scale.shape) // columns, columns).values(min(first, last), last))[row - first]
+    lines = scale.reshaped(prod(scale.shape) // columns, columns)
+    found = scales_of(scale, lines.values(min(first, last), last))[row - first]
     return found if columns == 1 else np.repeat(found, steps[-1], axis=1)[:, : weight.columns]
-
-
-def int8_of_bitsandbytes(weight: Stored, scale: Stored) -> Source:
-    """LLM.int8 of bitsandbytes: a row's weights times its largest value over 127, multiplied in the library's order."""
-    expect(weight, "I8", (None, None))
-    expect(scale, "F32", weight.shape[:1])
-    inverse = np.float32(1 / 127)
-
-    def rows(lo: int, hi: int) -> Floats:
-        return floats(weight.values(lo, hi)) * floats(scale.block(0, 1, lo, hi)).T * inverse
-
-    return computed(weight.shape, rows, weight)
 
 
 def bitnet(weight: Stored, scale: Stored) -> Source:
@@ -99,7 +91,7 @@ def bitnet(weight: Stored, scale: Stored) -> Source:
 
     def rows(lo: int, hi: int) -> Floats:
         out = np.empty((hi - lo, columns), np.float32)
-        divisor = floats(scale.whole()).reshape(())
+        divisor = scales_of(scale, scale.whole()).reshape(())
         for plane in range(lo // quarter, -(-hi // quarter)):
             first, last = max(lo, plane * quarter), min(hi, (plane + 1) * quarter)
             packed = weight.values(first - plane * quarter, last - plane * quarter).view(np.uint8)

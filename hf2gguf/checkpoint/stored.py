@@ -93,6 +93,11 @@ class Stored:
         assert self.strides is None and prod(shape) == prod(self.shape)
         return replace(self, shape=shape)
 
+    def as_bytes(self) -> Stored:
+        """The bytes of the tensor, U8 [bytes, 1]."""
+        assert self.strides is None
+        return replace(self, dtype="U8", shape=(self.nbytes, 1))
+
     def whole(self, limit: int = MAX_SMALL) -> NDArray[np.generic]:
         """The tensor in memory; raises KQuantsError when it has more than ``limit`` bytes."""
         if self.nbytes > limit:

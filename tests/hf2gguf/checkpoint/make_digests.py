@@ -23,7 +23,7 @@ import numpy as np
 
 import gguf_py
 
-from .samples import DOWN, GATE, LEVELS, OTHERS, SHAPES, UPSTREAM, Arrays, save
+from .samples import DOWN, GATE, LEVELS, OTHERS, SAMPLES, SHAPES, UPSTREAM, Arrays, save
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ROOT / "fixtures" / "tiny-speeches-5m"
@@ -104,10 +104,10 @@ def library(kind: str, arrays: Arrays, quantization: dict[str, Any], packing: st
 
 
 def main(converter: str, packing: str) -> None:
-    made = {name: upstream(converter, *sample) for name, sample in UPSTREAM.items()}
-    for name, (arrays, config) in OTHERS.items():
+    made = {name: upstream(converter, *SAMPLES[name]) for name in UPSTREAM}
+    for name in OTHERS:
         if not name.startswith("gptq"):  # 3 bits: upstream has none; the tests check the packing itself
-            made[name] = library(name, arrays, config, packing)
+            made[name] = library(name, *SAMPLES[name], packing)
     path = Path(__file__).with_name("digests.json")
     path.write_text(json.dumps(made, indent=1) + "\n")
 

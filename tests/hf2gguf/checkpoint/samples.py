@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from hf2gguf.checkpoint.stored import DTYPES
 
 Arrays = dict[str, NDArray[Any]]
+Shapes = dict[str, tuple[int, int]]
+Sample = tuple[Arrays, dict[str, Any]]
 
 DOWN, GATE = "model.layers.0.mlp.down_proj", "model.layers.1.mlp.gate_proj"
-SHAPES = {DOWN: (256, 768), GATE: (768, 256)}
+SHAPES: Shapes = {DOWN: (256, 768), GATE: (768, 256)}
 """The two weights of the tiny model that a sample replaces: out, in."""
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -56,77 +59,77 @@ def _fp8(rng: np.random.Generator, *shape: int) -> NDArray[Any]:
     return bits.view(ml_dtypes.float8_e4m3fn)
 
 
-def fp8(scale: str) -> tuple[Arrays, dict[str, Any]]:
+def fp8(scale: str, *, shapes: Shapes = SHAPES) -> Sample:
     """FP8 with a scale a tensor, a row, or a block of 128 by 128 (the last ones cut off)."""
-    made: Arrays = {}
-    for name, (rows, columns) in SHAPES.items():
+    arrays: Arrays = {}
+    for name, (rows, columns) in shapes.items():
         rng = _random(name + scale)
         shape = {"tensor": (1,), "row": (rows, 1), "block": (-(-rows // 128), -(-columns // 128))}[scale]
-        made[f"{name}.weight"] = _fp8(rng, rows, columns)
-        made[f"{name}.weight_scale_inv"] = _scales(rng, *shape)
-    return made, {"quant_method": "fp8"} | ({"weight_block_size": [128, 128]} if scale == "block" else {})
+        arrays[f"{name}.weight"] = _fp8(rng, rows, columns)
+        arrays[f"{name}.weight_scale_inv"] = _scales(rng, *shape)
+    return arrays, {"quant_method": "fp8"} | ({"weight_block_size": [128, 128]} if scale == "block" else {})
 
 
-def modelopt() -> tuple[Arrays, dict[str, Any]]:
+def modelopt(shapes: Shapes = SHAPES) -> Sample:
     """ModelOpt's FP8, a scale a tensor and one for activations, which is of no use here."""
-    made: Arrays = {}
-    for name, shape in SHAPES.items():
+    arrays: Arrays = {}
+    for name, shape in shapes.items():
         rng = _random(name + "modelopt")
-        made[f"{name}.weight"] = _fp8(rng, *shape)
-        made[f"{name}.weight_scale"] = _scales(rng)
-        made[f"{name}.input_scale"] = _scales(rng)
-    return made, {"quant_method": "modelopt", "quant_algo": "FP8"}
+        arrays[f"{name}.weight"] = _fp8(rng, *shape)
+        arrays[f"{name}.weight_scale"] = _scales(rng)
+        arrays[f"{name}.input_scale"] = _scales(rng)
+    return arrays, {"quant_method": "modelopt", "quant_algo": "FP8"}
 
 
-def gptq(bits: int, *, act_order: bool, v2: bool, size: int = 128) -> tuple[Arrays, dict[str, Any]]:
+def gptq(bits: int, *, act_order: bool, v2: bool, size: int = 128, shapes: Shapes = SHAPES) -> Sample:
     """GPTQ; the order of the columns' groups is shuffled for act-order."""
-    made: Arrays = {}
-    for name, (rows, columns) in SHAPES.items():
+    arrays: Arrays = {}
+    for name, (rows, columns) in shapes.items():
         rng = _random(f"{name}gptq{bits}{act_order}")
         groups = columns // size
-        made[f"{name}.qweight"] = _words(rng, columns * bits // 32, rows)
-        made[f"{name}.qzeros"] = _words(rng, groups, rows * bits // 32)
-        made[f"{name}.scales"] = _scales(rng, groups, rows).astype(np.float16)
+        arrays[f"{name}.qweight"] = _words(rng, columns * bits // 32, rows)
+        arrays[f"{name}.qzeros"] = _words(rng, groups, rows * bits // 32)
+        arrays[f"{name}.scales"] = _scales(rng, groups, rows).astype(np.float16)
         index = (np.arange(columns) // size).astype(np.int32)
-        made[f"{name}.g_idx"] = rng.permutation(index) if act_order else index
+        arrays[f"{name}.g_idx"] = rng.permutation(index) if act_order else index
     config = {"quant_method": "gptq", "bits": bits, "group_size": size, "desc_act": act_order}
-    return made, config | {"checkpoint_format": "gptq_v2" if v2 else "gptq"}
+    return arrays, config | {"checkpoint_format": "gptq_v2" if v2 else "gptq"}
 
 
-def awq(size: int = 64) -> tuple[Arrays, dict[str, Any]]:
+def awq(size: int = 64, *, shapes: Shapes = SHAPES) -> Sample:
     """AWQ, version gemm."""
-    made: Arrays = {}
-    for name, (rows, columns) in SHAPES.items():
+    arrays: Arrays = {}
+    for name, (rows, columns) in shapes.items():
         rng = _random(name + "awq")
-        made[f"{name}.qweight"] = _words(rng, columns, rows // 8)
-        made[f"{name}.qzeros"] = _words(rng, columns // size, rows // 8)
-        made[f"{name}.scales"] = _scales(rng, columns // size, rows).astype(np.float16)
-    return made, {"quant_method": "awq", "bits": 4, "group_size": size, "version": "gemm", "zero_point": True}
+        arrays[f"{name}.qweight"] = _words(rng, columns, rows // 8)
+        arrays[f"{name}.qzeros"] = _words(rng, columns // size, rows // 8)
+        arrays[f"{name}.scales"] = _scales(rng, columns // size, rows).astype(np.float16)
+    return arrays, {"quant_method": "awq", "bits": 4, "group_size": size, "version": "gemm", "zero_point": True}
 
 
-def bitsandbytes(kind: str, *, nested: bool, dtype: str = "bfloat16") -> tuple[Arrays, dict[str, Any]]:
+def bitsandbytes(kind: str, *, nested: bool, dtype: str = "bfloat16", shapes: Shapes = SHAPES) -> Sample:
     """NF4 or FP4 (levels as the library stores them), or INT8."""
-    made: Arrays = {}
-    for name, (rows, columns) in SHAPES.items():
+    arrays: Arrays = {}
+    for name, (rows, columns) in shapes.items():
         rng = _random(f"{name}{kind}{nested}")
         weight = f"{name}.weight"
         if kind == "int8":
-            made[weight] = rng.integers(-127, 128, (rows, columns), np.int8)
-            made[f"{name}.SCB"] = _scales(rng, rows) * 100
+            arrays[weight] = rng.integers(-127, 128, (rows, columns), np.int8)
+            arrays[f"{name}.SCB"] = _scales(rng, rows) * 100
             continue
         count, block = rows * columns, 64
         state: dict[str, Any] = {"quant_type": kind, "blocksize": block, "dtype": dtype, "shape": [rows, columns]}
-        made[weight] = rng.integers(0, 256, (count // 2, 1), np.uint8)
-        made[f"{weight}.quant_map"] = LEVELS[kind]
+        arrays[weight] = rng.integers(0, 256, (count // 2, 1), np.uint8)
+        arrays[f"{weight}.quant_map"] = LEVELS[kind]
         if nested:
             state |= {"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.0123456}
-            made[f"{weight}.absmax"] = rng.integers(0, 256, count // block, np.uint8)
-            made[f"{weight}.nested_absmax"] = _scales(rng, -(-count // block // 256))
-            made[f"{weight}.nested_quant_map"] = np.sort(rng.uniform(-1, 1, 256)).astype(np.float32)
+            arrays[f"{weight}.absmax"] = rng.integers(0, 256, count // block, np.uint8)
+            arrays[f"{weight}.nested_absmax"] = _scales(rng, -(-count // block // 256))
+            arrays[f"{weight}.nested_quant_map"] = np.sort(rng.uniform(-1, 1, 256)).astype(np.float32)
         else:
-            made[f"{weight}.absmax"] = _scales(rng, count // block)
-        made[f"{weight}.quant_state.bitsandbytes__{kind}"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
-    return made, {"quant_method": "bitsandbytes", "load_in_4bit": kind != "int8", "load_in_8bit": kind == "int8"}
+            arrays[f"{weight}.absmax"] = _scales(rng, count // block)
+        arrays[f"{weight}.quant_state.bitsandbytes__{kind}"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    return arrays, {"quant_method": "bitsandbytes", "load_in_4bit": kind != "int8", "load_in_8bit": kind == "int8"}
 
 
 _NF4 = (
@@ -141,35 +144,35 @@ LEVELS = {
 }
 
 
-def compressed(bits: int, *, size: int | None, zero: bool) -> tuple[Arrays, dict[str, Any]]:
+def compressed(bits: int, *, size: int | None, zero: bool, shapes: Shapes = SHAPES) -> Sample:
     """compressed-tensors, packed, by groups or (without ``size``) by rows."""
-    made: Arrays = {}
-    for name, (rows, columns) in SHAPES.items():
+    arrays: Arrays = {}
+    for name, (rows, columns) in shapes.items():
         rng = _random(f"{name}packed{bits}{size}{zero}")
         groups = columns // size if size else 1
         weight = f"{name}.weight"
-        made[f"{weight}_packed"] = _words(rng, rows, columns * bits // 32)
-        made[f"{weight}_scale"] = _scales(rng, rows, groups).astype(ml_dtypes.bfloat16)
-        made[f"{weight}_shape"] = np.array([rows, columns], np.int64)
+        arrays[f"{weight}_packed"] = _words(rng, rows, columns * bits // 32)
+        arrays[f"{weight}_scale"] = _scales(rng, rows, groups).astype(ml_dtypes.bfloat16)
+        arrays[f"{weight}_shape"] = np.array([rows, columns], np.int64)
         if zero:
-            made[f"{weight}_zero_point"] = _words(rng, rows * bits // 32, groups)
+            arrays[f"{weight}_zero_point"] = _words(rng, rows * bits // 32, groups)
     recipe = {"num_bits": bits, "type": "int", "strategy": "group" if size else "channel", "group_size": size}
-    return made, _compressed_config("pack-quantized", recipe | {"symmetric": not zero})
+    return arrays, _compressed_config("pack-quantized", recipe | {"symmetric": not zero})
 
 
-def compressed_rows(kind: str, *, zero: bool = False) -> tuple[Arrays, dict[str, Any]]:
+def compressed_rows(kind: str, *, zero: bool = False, shapes: Shapes = SHAPES) -> Sample:
     """compressed-tensors, FP8 or INT8, a scale a row."""
-    made: Arrays = {}
-    for name, (rows, columns) in SHAPES.items():
+    arrays: Arrays = {}
+    for name, (rows, columns) in shapes.items():
         rng = _random(f"{name}{kind}{zero}")
         weight = f"{name}.weight"
         fp8 = kind == "float"
-        made[weight] = _fp8(rng, rows, columns) if fp8 else rng.integers(-128, 128, (rows, columns), np.int8)
-        made[f"{weight}_scale"] = _scales(rng, rows, 1).astype(ml_dtypes.bfloat16)
+        arrays[weight] = _fp8(rng, rows, columns) if fp8 else rng.integers(-128, 128, (rows, columns), np.int8)
+        arrays[f"{weight}_scale"] = _scales(rng, rows, 1).astype(ml_dtypes.bfloat16)
         if zero:
-            made[f"{weight}_zero_point"] = rng.integers(-20, 20, (rows, 1), np.int8)
+            arrays[f"{weight}_zero_point"] = rng.integers(-20, 20, (rows, 1), np.int8)
     recipe = {"num_bits": 8, "type": kind, "strategy": "channel", "group_size": None, "symmetric": not zero}
-    return made, _compressed_config(f"{kind}-quantized", recipe)
+    return arrays, _compressed_config(f"{kind}-quantized", recipe)
 
 
 def _compressed_config(layout: str, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -177,46 +180,54 @@ def _compressed_config(layout: str, recipe: dict[str, Any]) -> dict[str, Any]:
     return {"quant_method": "compressed-tensors", "format": layout, "config_groups": groups}
 
 
-def bitnet() -> tuple[Arrays, dict[str, Any]]:
+def bitnet(shapes: Shapes = SHAPES) -> Sample:
     """BitNet: three values in two bits (the fourth pattern never occurs)."""
-    made: Arrays = {}
-    for name, (rows, columns) in SHAPES.items():
+    arrays: Arrays = {}
+    for name, (rows, columns) in shapes.items():
         rng = _random(name + "bitnet")
         digits = rng.integers(0, 3, (4, rows // 4, columns), np.uint8)
-        made[f"{name}.weight"] = (digits << np.array([0, 2, 4, 6], np.uint8)[:, None, None]).sum(0).astype(np.uint8)
-        made[f"{name}.weight_scale"] = np.array([37.25], ml_dtypes.bfloat16)
-    return made, {"quant_method": "bitnet"}
+        arrays[f"{name}.weight"] = (digits << np.array([0, 2, 4, 6], np.uint8)[:, None, None]).sum(0).astype(np.uint8)
+        arrays[f"{name}.weight_scale"] = np.array([37.25], ml_dtypes.bfloat16)
+    return arrays, {"quant_method": "bitnet"}
 
 
-UPSTREAM = {
-    "fp8-tensor": fp8("tensor"),
-    "fp8-row": fp8("row"),
-    "fp8-block": fp8("block"),
-    **{f"gptq-{bits}": gptq(bits, act_order=False, v2=False) for bits in (2, 4, 8)},
-    "gptq-4-act-order": gptq(4, act_order=True, v2=False),
-    "gptq-8-act-order-v2": gptq(8, act_order=True, v2=True),
-    "packed-4": compressed(4, size=128, zero=False),
-    "packed-4-zero": compressed(4, size=32, zero=True),
-    "packed-8": compressed(8, size=128, zero=False),
-    "rows-fp8": compressed_rows("float"),
-    "rows-int8": compressed_rows("int"),
-    "bitnet": bitnet(),
-    "modelopt-fp8": modelopt(),
+Maker = Callable[[Shapes], Sample]
+
+
+def made(maker: Callable[..., Sample], *arguments: Any, **options: Any) -> Maker:
+    """The sample of the maker with these arguments, for any shapes."""
+    return lambda shapes: maker(*arguments, shapes=shapes, **options)
+
+
+UPSTREAM: dict[str, Maker] = {
+    "fp8-tensor": made(fp8, "tensor"),
+    "fp8-row": made(fp8, "row"),
+    "fp8-block": made(fp8, "block"),
+    **{f"gptq-{bits}": made(gptq, bits, act_order=False, v2=False) for bits in (2, 4, 8)},
+    "gptq-4-act-order": made(gptq, 4, act_order=True, v2=False),
+    "gptq-8-act-order-v2": made(gptq, 8, act_order=True, v2=True),
+    "packed-4": made(compressed, 4, size=128, zero=False),
+    "packed-4-zero": made(compressed, 4, size=32, zero=True),
+    "packed-8": made(compressed, 8, size=128, zero=False),
+    "rows-fp8": made(compressed_rows, "float"),
+    "rows-int8": made(compressed_rows, "int"),
+    "bitnet": made(bitnet),
+    "modelopt-fp8": made(modelopt),
 }
 """What upstream's converter decodes."""
 
-OTHERS = {
-    "gptq-3": gptq(3, act_order=False, v2=False),
-    "gptq-3-act-order": gptq(3, act_order=True, v2=True, size=64),
-    "awq": awq(),
-    "nf4": bitsandbytes("nf4", nested=False),
-    "nf4-nested": bitsandbytes("nf4", nested=True),
-    "nf4-nested-float16": bitsandbytes("nf4", nested=True, dtype="float16"),
-    "fp4-float32": bitsandbytes("fp4", nested=False, dtype="float32"),
-    "int8": bitsandbytes("int8", nested=False),
-    "packed-4-rows": compressed(4, size=None, zero=True),
-    "rows-int8-zero": compressed_rows("int", zero=True),
+OTHERS: dict[str, Maker] = {
+    "gptq-3": made(gptq, 3, act_order=False, v2=False),
+    "gptq-3-act-order": made(gptq, 3, act_order=True, v2=True, size=64),
+    "awq": made(awq),
+    "nf4": made(bitsandbytes, "nf4", nested=False),
+    "nf4-nested": made(bitsandbytes, "nf4", nested=True),
+    "nf4-nested-float16": made(bitsandbytes, "nf4", nested=True, dtype="float16"),
+    "fp4-float32": made(bitsandbytes, "fp4", nested=False, dtype="float32"),
+    "int8": made(bitsandbytes, "int8", nested=False),
+    "packed-4-rows": made(compressed, 4, size=None, zero=True),
+    "rows-int8-zero": made(compressed_rows, "int", zero=True),
 }
 """What only the publishing libraries decode."""
 
-SAMPLES = UPSTREAM | OTHERS
+SAMPLES: dict[str, Sample] = {name: maker(SHAPES) for name, maker in (UPSTREAM | OTHERS).items()}

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from gguf_py import KQuantsError
 from hf2gguf import checkpoint
 from hf2gguf.checkpoint import Source
+from hf2gguf.checkpoint.awq import PLACE as AWQ_PLACE
+from hf2gguf.checkpoint.bits import unpack
 from hf2gguf.checkpoint.blocks import mxfp4
-from hf2gguf.checkpoint.packed import AWQ_PLACE, unpack
 
 from .samples import OTHERS, SAMPLES, SHAPES, Arrays, gptq, save
 
@@ -58,7 +59,7 @@ def bits_of(words: NDArray[np.int32], bits: int) -> list[int]:
 
 @pytest.mark.parametrize("name", [name for name in OTHERS if name.startswith("gptq-3")])
 def test_three_bits_as_the_naive_twin(name: str, tmp_path: Path) -> None:
-    arrays, config = OTHERS[name]
+    arrays, config = SAMPLES[name]
     offset = 0 if config["checkpoint_format"] == "gptq_v2" else 1
     with checkpoint.open(write(tmp_path, arrays, config)) as c:
         for weight in SHAPES:
@@ -177,9 +178,13 @@ def test_parts_that_are_missing_or_short(name: str, part: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
-        ("gptq-4", {"bits": 5}, "5 bits"),
-        ("gptq-4", {"quant_method": "aqlm"}, "aqlm"),
-        ("awq", {"version": "gemv"}, "gemv"),
+        ("gptq-4", {"bits": 9}, "9 bits"),
+        ("gptq-4", {"bits": 5}, "expected"),
+        ("gptq-4", {"quant_method": "vptq"}, "vptq.*expected one of fp8, fbgemm_fp8"),
+        ("gptq-4", {"checkpoint_format": "exllama"}, "exllama"),
+        ("awq", {"version": "llm-awq"}, "llm-awq"),
+        ("awq", {"bits": 3}, "3 bits"),
+        ("packed-4", {"config_groups": {"a": {"weights": {"num_bits": 9}}}}, "9 bits"),
         ("fp8-block", {"weight_block_size": [0, 0]}, "blocks of"),
         ("fp8-block", {"weight_block_size": [64, 64]}, "does not fit"),
         ("fp8-block", {"weight_block_size": "x"}, "does not fit"),
