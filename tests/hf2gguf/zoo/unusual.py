@@ -60,7 +60,8 @@ JAIS_TENSORS = {"transformer.wte.weight": (BPE, HIDDEN)} | norm("transformer.ln_
     prefix="transformer.h")
 add("tiny-jais", JAIS | {"mup_embeddings_scale": 9.1705, "mup_output_alpha": 1.09, "mup_width_scale": 0.16},
     JAIS_TENSORS | {"lm_head.weight": (BPE, HIDDEN)}, "gpt2", dtype="F16")
-add("jais-tied", JAIS | {"embeddings_scale": 14.6, "width_scale": 0.11}, JAIS_TENSORS, "gpt2", outtypes=("f32",))
+add("jais-30b", JAIS | {"embeddings_scale": 14.6, "width_scale": 0.11}, JAIS_TENSORS | {"lm_head.weight":
+    (BPE, HIDDEN)}, "gpt2", outtypes=("f32",))
 add("tiny-rugpt3xl", bpe("RuGPT3XLForCausalLM", "rugpt3xl_as_written", layer_norm_eps=1e-5, rms_norm_eps=...,
     num_key_value_heads=HEADS), {"model.embed_positions.weight": (512, HIDDEN)} | ends(BPE, tied=True, bias=True)
     | layers(lambda p: two_norms(p, True) | attention(p, groups=HEADS, bias=True) | {f"{p}.self_attn.o_proj.bias":
@@ -100,7 +101,7 @@ add("tiny-maple", bpe("MapleForCausalLM", "maple_as_written", head_dim=SIZE, num
 
 def talkie(p: str) -> Shapes:
     """A layer with gains in the place of norms."""
-    made = {f"{p}.{n}": (1,) for n in ("attn_gain.a_g", "mlp_gain.a_g", "embed_skip.a_g")}
+    made: Shapes = {f"{p}.{n}": (1,) for n in ("attn_gain.a_g", "mlp_gain.a_g", "embed_skip.a_g")}
     made |= {f"{p}.attn.head_gain.head_g": (HEADS,)}
     for name in ("query", "key", "value", "resid"):
         made |= linear(f"{p}.attn.attn_{name}", HIDDEN, HIDDEN)
