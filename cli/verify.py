@@ -51,6 +51,8 @@ def command(
 
     With --source, derive every tensor again and prove that FILE is, byte for byte, what quantizing SOURCE gives. The
     file type and the options are read off FILE.
+
+    FILE and SOURCE may be any shard of a set: then the whole set is meant.
     """
     if attest and not source:
         raise click.UsageError("--attest needs --source: only what was derived again can be attested.")
@@ -91,8 +93,8 @@ def _prove(
 
     matrix: Imatrix | None = None if imatrix is None else load(imatrix)
     recipe = None if stated is None else stated.recipe
-    with gguf_py.open(file) as opened, gguf_py.open_shards(source) as origin, reporting(quiet) as progress:
-        return prove(opened, origin, matrix, recipe, threads, progress)
+    with gguf_py.open_shards(file) as model, gguf_py.open_shards(source) as origin, reporting(quiet) as progress:
+        return prove(model, origin, matrix, recipe, threads, progress)
 
 
 # ------------------------------------------------------------------------------------------------------ attestations
@@ -118,7 +120,7 @@ def _digests(stated: Attestation, file: Path, source: Path | None, imatrix: Path
     from kquants.attestation import sha256
     from kquants.sanity import Check
 
-    pairs = [("attested file", [file], [stated.file])]
+    pairs = [("attested file", _shards(file), list(stated.files))]
     pairs += [("attested source", _shards(source), list(stated.source))] if source else []
     pairs += [("attested imatrix", [imatrix], [stated.imatrix or "none"])] if imatrix else []
     checks = []
@@ -138,10 +140,13 @@ def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: P
 
     from .main import LLAMA_CPP
 
-    sources = _shards(source)
-    digests = {p: sha256(p) for p in [file, *sources, *([imatrix] if imatrix else [])]}
+    files, sources = _shards(file), _shards(source)
+    digests = {p: sha256(p) for p in [*files, *sources, *([imatrix] if imatrix else [])]}
     said = Attestation(
-        digests[file], tuple(digests[p] for p in sources), digests[imatrix] if imatrix else None, proof.recipe
+        tuple(digests[p] for p in files),
+        tuple(digests[p] for p in sources),
+        digests[imatrix] if imatrix else None,
+        proof.recipe,
     )
     versions = {"kquants": version("kquants"), "llama.cpp whose bytes these are": LLAMA_CPP}
     document = statement(said, {digest: p.name for p, digest in digests.items()}, versions)
@@ -167,23 +172,36 @@ def _show_checks(checks: list[Check]) -> None:
         out.print(line.append(visible(check.detail), "default" if check.outcome != "not applicable" else "dim"))
 
 
-def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> None:
+def _commands(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> list[str]:
+    """What makes the file from the source, as a person would type it."""
     import shlex
 
+    from gguf_py.shards import prefix_of
+
+    made = [*proof.recipe.arguments(), *(["--imatrix", str(imatrix)] if imatrix else [])]
+    prefix = prefix_of(file) or str(file)
+    target = {"split": f"{prefix}.gguf"}.get(proof.packing, prefix if proof.recipe.keep_split else str(file))
+    commands = [shlex.join(["kquants", "quantize", str(source), target, *made])]
+    if proof.packing == "split":
+        commands.append(shlex.join(["kquants", "split", target, prefix, "…"]))
+    elif proof.packing == "merged":
+        commands.append("# then split, and merged again")
+    return commands
+
+
+def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> None:
     from .show import console, counted, value, visible
 
     out = console()
-    matrix = ["--imatrix", str(imatrix)] if imatrix else []
-    command = shlex.join(["kquants", "quantize", str(source), str(file), *proof.recipe.arguments(), *matrix])
+    commands = [f"  {visible(command)}" for command in _commands(file, source, imatrix, proof)]
     out.print()
     if proof.holds:
-        out.print(
-            f"proved: {file} is, byte for byte, what this gives ({counted(proof.tensors, 'tensor')} derived again)"
-        )
-        out.print(f"  {command}", style="bold")
+        again = f"{counted(proof.tensors, 'tensor')} derived again"
+        out.print(f"proved: {visible(str(file))} is, byte for byte, what this gives ({again})", soft_wrap=True)
+        out.print(*commands, sep="\n", style="bold", soft_wrap=True)
         return
-    out.print(f"NOT what this gives: {file}", style="red")
-    out.print(f"  {command}", style="bold")
+    out.print(f"NOT what this gives: {visible(str(file))}", style="red", soft_wrap=True)
+    out.print(*commands, sep="\n", style="bold", soft_wrap=True)
     for header in proof.header:
         out.print(f"{header.what}: expected {visible(header.before)}, found {visible(header.after)}")
     for key in proof.keys:
@@ -237,6 +255,7 @@ def _document(file: Path, checks: list[Check], proof: Proof | None) -> dict[str,
             ],
             "header": [asdict(change) for change in proof.header],
             "padding": proof.padding,
+            "packing": proof.packing,
         }
     return document
 

@@ -230,14 +230,21 @@ def plan_split(
     )
     if len(groups) > 0xFFFF:
         raise KQuantsError(f"{len(groups)} shards are more than the {0xFFFF} that a set can have")
-    alignment = [f for f in model.fields.values() if f.key == "general.alignment"]
+    return deal(list(model.fields.values()), groups, alignment=model.alignment, byteorder=model.byteorder)
+
+
+def deal(
+    fields: Sequence[Field], groups: Sequence[Sequence[TensorInfo]], *, alignment: int, byteorder: ByteOrder = "little"
+) -> list[Layout]:
+    """Layouts of shards with these tensors each; the first has all ``fields``."""
+    # A shard without the key would be read with the alignment of 32: upstream writes no other.
+    stated = [f for f in fields if f.key == "general.alignment" and alignment != 32]
+    total = sum(map(len, groups))
     return [
         lay_out(
-            # A shard without the key would be read with the alignment of 32: upstream writes no other.
-            shard_fields(model.fields.values() if i == 0 else (), i, len(groups), len(infos))
-            + (alignment if i and model.alignment != 32 else []),
+            shard_fields(() if i else fields, i, len(groups), total) + (stated if i else []),
             part,
-            byteorder=model.byteorder,
+            byteorder=byteorder,
         )
         for i, part in enumerate(groups)
     ]

@@ -15,7 +15,7 @@ from typing import Any
 
 from gguf_py import KQuantsError
 
-from .provenance import Recipe
+from .recipe import Recipe
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -27,9 +27,10 @@ BUILD = "urn:kquants:quantize:v1"
 class Attestation:
     """What a statement says: SHA-256 digests in hexadecimal, and how the file was made."""
 
-    file: str
+    files: tuple[str, ...]
+    """Of the file, or of each shard in order."""
     source: tuple[str, ...]
-    """Of each shard of the source, in order."""
+    """The same of what it was made from."""
     imatrix: str | None
     recipe: Recipe
 
@@ -53,7 +54,7 @@ def statement(said: Attestation, names: dict[str, str], versions: dict[str, str]
     used += [resource("imatrix", said.imatrix)] if said.imatrix else []
     return {
         "_type": STATEMENT,
-        "subject": [{"name": names[said.file], "digest": {"sha256": said.file}}],
+        "subject": [{"name": names[digest], "digest": {"sha256": digest}} for digest in said.files],
         "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {
@@ -82,12 +83,11 @@ def read(path: str | os.PathLike[str]) -> Attestation:
         if definition["buildType"] != BUILD:
             raise KQuantsError(f"{name} is about a build of type {definition['buildType']!r}, expected {BUILD!r}")
         used = [(d["annotations"]["role"], _digest(d)) for d in definition["resolvedDependencies"]]
-        (subject,) = found["subject"]
         return Attestation(
-            _digest(subject),
+            tuple(map(_digest, found["subject"])),
             tuple(digest for role, digest in used if role == "source"),
             next((digest for role, digest in used if role == "imatrix"), None),
-            Recipe(**definition["externalParameters"]),
+            Recipe.of(definition["externalParameters"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         if isinstance(fault, KQuantsError):

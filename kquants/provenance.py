@@ -1,4 +1,4 @@
-"""Was this file made from that one? Every tensor is derived again and compared, byte by byte.
+"""Was this model made from that one? Every tensor is derived again and compared, byte by byte.
 
 The encoders are deterministic, so a quantized file can be checked against its source instead of trusted: the recipe
 (file type and options) is read off the file, or given, and what the quantizer would write is compared with what there
@@ -7,28 +7,26 @@ is.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from gguf_py import GGUFFile, KQuantsError, Tensor, TensorType, tensor_type
+from gguf_py import GGUFFile, KQuantsError, Tensor, TensorInfo, TensorType
+from gguf_py.layout import Layout, lay_out
 from gguf_py.reader import parse
-from gguf_py.shards import COUNT, ShardSet
+from gguf_py.shards import COUNT, ShardSet, deal, shard_fields
 
 from .compare import HeaderChange, KeyChange, header_changes, key_changes
 from .execute import Progress, compile_kernels, derive
-from .filetypes import COPY, GUESSED, file_type
 from .imatrix import Imatrix
 from .plan import Item, Plan
-from .quantizer import Options, quantize_model
+from .recipe import Recipe, infer, planned
 from .recode import decode
-from .rules import Wishes
 from .sanity import NotApplicable, wrong_padding, wrong_places
 from .source import Source
 
@@ -44,44 +42,11 @@ STEP = 2.0
 SAME_WEIGHTS = 1.6
 """How much farther all blocks may lie and still encode the same weights, only with another search."""
 
+Packing = Literal["as quantized", "split", "merged"]
 ANOTHER_ARITHMETIC = "another arithmetic"
 OTHERWISE = "the same weights, quantized otherwise"
 DAMAGED = "damaged or edited"
 OTHER_WEIGHTS = "other weights"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to quantize: what ``kquants quantize`` is told besides the files."""
-
-    file_type: str
-    pure: bool = False
-    leave_output: bool = False
-    output_type: str | None = None
-    embedding_type: str | None = None
-    tensor_types: Mapping[str, str] = field(default_factory=dict)
-    """Types of single tensors, by name."""
-
-    def wishes(self) -> Wishes:
-        """As the rules take it."""
-        return Wishes(
-            self.pure,
-            self.leave_output,
-            None if self.output_type is None else tensor_type(self.output_type),
-            None if self.embedding_type is None else tensor_type(self.embedding_type),
-            tuple((re.compile(f"^{re.escape(n)}$"), tensor_type(t)) for n, t in self.tensor_types.items()),
-        )
-
-    def arguments(self) -> list[str]:
-        """As the command takes it, after the names of the files."""
-        said = [self.file_type]
-        said += ["--pure"] if self.pure else []
-        said += ["--leave-output-tensor"] if self.leave_output else []
-        said += ["--output-tensor-type", self.output_type] if self.output_type else []
-        said += ["--token-embedding-type", self.embedding_type] if self.embedding_type else []
-        for name, kind in self.tensor_types.items():
-            said += ["--tensor-type", f"^{re.escape(name)}$={kind}"]
-        return said
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +79,8 @@ class Proof:
     """What else the header says otherwise: version, byte order, alignment, order."""
     padding: str | None = None
     """Bytes that belong to no tensor and are not what they should be, or None."""
+    packing: Packing = "as quantized"
+    """What was done to the quantized model afterwards."""
 
     @property
     def holds(self) -> bool:
@@ -122,51 +89,78 @@ class Proof:
 
 
 def prove(
-    file: GGUFFile,
+    model: ShardSet,
     source: ShardSet,
     imatrix: Imatrix | None = None,
     recipe: Recipe | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Proof:
-    """Derive every tensor of ``file`` from ``source`` and compare; without ``recipe``, it is read off the file.
+    """Derive every tensor of ``model`` from ``source`` and compare; without ``recipe``, it is read off the model.
 
-    Raises KQuantsError when the file is a shard, says that it was made with an importance matrix and none is given
-    (or the other way round), or when the source cannot be quantized so.
+    Raises KQuantsError when the model says that it was made with an importance matrix and none is given (or the other
+    way round), or when the source cannot be quantized so.
     """
-    if COUNT in file.fields:
-        raise KQuantsError(f"{file.path} is a shard: merge the set first, then verify the whole")
-    if not set(file.tensors) & set(source.tensors):
-        raise KQuantsError(f"{source.path} has none of the tensors of {file.path}: it is another model")
-    matrix = _matching(file, imatrix)
-    recipe = recipe or infer(file, source, matrix)
-    plan = _plan(file, source, recipe, matrix)
-    (out,) = plan.outputs
-    comparisons = {t.name: _Comparison(t) for item in out.items if (t := _counterpart(file, item)) is not None}
+    if not set(model.tensors) & set(source.tensors):
+        raise KQuantsError(f"{source.path} has none of the tensors of {model.path}: it is another model")
+    matrix = _matching(model, imatrix)
+    recipe = recipe or infer(model, source, matrix)
+    plan = planned(model, source, recipe, matrix)
+    items = [item for out in plan.outputs for item in out.items]
+    comparisons = {t.name: _Comparison(t) for item in items if (t := _counterpart(model, item)) is not None}
 
     def take(item: Item, lo: int, data: Bytes) -> None:
         comparisons[item.info.name].take(lo, data)
 
-    derived = replace(plan, outputs=(replace(out, items=tuple(i for i in out.items if i.info.name in comparisons)),))
+    derived = Plan(
+        tuple(replace(o, items=tuple(i for i in o.items if i.info.name in comparisons)) for o in plan.outputs)
+    )
     if progress is not None:
         compile_kernels(derived, progress)
     derive(derived, take, threads=threads, progress=progress)
-    expected = parse(memoryview(out.layout.header), out.layout.size, file.path)
-    departures = [d for item in out.items if (d := _departure(file, item, comparisons.get(item.info.name))) is not None]
-    departures += [
-        Departure(name, "the source has no such tensor") for name in file.tensors if name not in expected.tensors
-    ]
-    return Proof(
-        recipe,
-        len(out.items),
-        tuple(departures),
-        tuple(key_changes(expected.fields, file.fields)),
-        tuple(header_changes(expected, file)),
-        _padding(file, out.layout.header),
-    )
+    departures = [d for item in items if (d := _departure(model, item, comparisons.get(item.info.name))) is not None]
+    planned_names = {item.info.name for item in items}
+    departures += [Departure(n, "the source has no such tensor") for n in model.tensors if n not in planned_names]
+    packing, layouts = _layouts(model, plan, recipe)
+    keys: list[KeyChange] = []
+    header: list[HeaderChange] = []
+    padding: list[str] = []
+    for number, (file, layout) in enumerate(zip(model.files, layouts, strict=True), 1):
+        expected = parse(memoryview(layout.header), layout.size, file.path)
+        shard = f"shard {number}: " if len(layouts) > 1 else ""
+        keys += key_changes(expected.fields, file.fields)
+        header += [replace(change, what=shard + change.what) for change in header_changes(expected, file)]
+        padding += [shard + wrong for wrong in [_padding(file, layout.header)] if wrong]
+    told = next(iter(padding), None)
+    return Proof(recipe, len(items), tuple(departures), tuple(keys), tuple(header), told, packing)
 
 
-def _matching(file: GGUFFile, imatrix: Imatrix | None) -> Imatrix | None:
+def _layouts(model: ShardSet, plan: Plan, recipe: Recipe) -> tuple[Packing, list[Layout]]:
+    """How the quantized model came into the files that there are, and what each should be."""
+    outs = plan.outputs
+    if recipe.keep_split and len(outs) == len(model.files):
+        return "as quantized", [out.layout for out in outs]
+    fields = parse(memoryview(outs[0].layout.header), plan.size, model.path).fields.values()
+    infos = [item.info for out in outs for item in out.items]
+    if len(model.files) > 1:
+        return "split", deal(list(fields), _dealt(model, infos), alignment=outs[0].layout.alignment)
+    if COUNT in model.fields:  # merging leaves the keys of the set, with a count of 0
+        return "merged", [lay_out(shard_fields(fields, 0, 0, len(infos)), infos)]
+    return "as quantized", [outs[0].layout]
+
+
+def _dealt(model: ShardSet, infos: Sequence[TensorInfo]) -> list[list[TensorInfo]]:
+    """The tensors as the shards have them; one that none has goes with the one before it."""
+    place = {name: i for i, file in enumerate(model.files) for name in file.tensors}
+    groups: list[list[TensorInfo]] = [[] for _ in model.files]
+    at = 0
+    for info in infos:
+        at = place.get(info.name, at)
+        groups[at].append(info)
+    return groups
+
+
+def _matching(file: ShardSet, imatrix: Imatrix | None) -> Imatrix | None:
     """The matrix under the name that the file has for it: where it lay does not matter."""
     stated = file.metadata.get("quantize.imatrix.file")
     if stated is not None and imatrix is None:
@@ -178,53 +172,10 @@ def _matching(file: GGUFFile, imatrix: Imatrix | None) -> Imatrix | None:
     return imatrix if imatrix is None else replace(imatrix, path=str(stated))
 
 
-def _plan(file: GGUFFile, source: ShardSet, recipe: Recipe, imatrix: Imatrix | None) -> Plan:
-    options = Options(recipe.wishes(), imatrix, allow_requantize=True)
-    return quantize_model(source, file.path, recipe.file_type, options)
-
-
-# ---------------------------------------------------------------------------------------------- reading the recipe off
-
-
-def infer(file: GGUFFile, source: ShardSet, imatrix: Imatrix | None = None) -> Recipe:
-    """The recipe whose choice of types is the file's: the file type that it states, and what departs from it."""
-    stated = file.metadata.get("general.file_type")
-    try:
-        name = file_type(stated & ~GUESSED).name if isinstance(stated, int) else COPY
-    except KQuantsError:
-        name = COPY
-    base = Recipe(name)
-    own = {t.name: t.type.name for t in file.tensors.values()}
-
-    def odd(recipe: Recipe) -> dict[str, str]:
-        """Tensors to which the recipe gives another type than the file has, and the file's."""
-        (out,) = _plan(file, source, recipe, imatrix).outputs
-        planned = {item.info.name: item.info.type.name for item in out.items}
-        return {n: kind for n, kind in own.items() if planned.get(n, kind) != kind}
-
-    rest = odd(base)
-    if not rest:
-        return base
-    # What a single option explains is better explained by it than by a list of tensors.
-    output, embedding = own.get("output.weight"), own.get("token_embd.weight")
-    guesses = [
-        replace(base, pure=True),
-        replace(base, leave_output=True),
-        replace(base, output_type=output),
-        replace(base, embedding_type=embedding),
-        replace(base, output_type=output, embedding_type=embedding),
-        Recipe(COPY),
-    ]
-    for guess in guesses:
-        if not odd(guess):
-            return guess
-    return replace(base, tensor_types=rest)
-
-
 # ------------------------------------------------------------------------------------------------- comparing the bytes
 
 
-def _counterpart(file: GGUFFile, item: Item) -> Tensor | None:
+def _counterpart(file: ShardSet, item: Item) -> Tensor | None:
     """The file's tensor, if it has one of the same type and shape."""
     found = file.tensors.get(item.info.name)
     return found if found is not None and (found.type, found.shape) == (item.info.type, item.info.shape) else None
@@ -255,7 +206,7 @@ class _Comparison:
             del self.kept[LOOKED_AT:]
 
 
-def _departure(file: GGUFFile, item: Item, comparison: _Comparison | None) -> Departure | None:
+def _departure(file: ShardSet, item: Item, comparison: _Comparison | None) -> Departure | None:
     name = item.info.name
     if comparison is None:
         found = file.tensors.get(name)

@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 import gguf_py
-from gguf_py import GGUFFile, KQuantsError, Tensor
+from gguf_py import GGUFFile, KQuantsError, ShardSet, Tensor
 
 Outcome = Literal["passed", "failed", "not applicable"]
 LONGEST_NAME = 63
@@ -36,28 +37,57 @@ class NotApplicable(Exception):
 
 
 def check_file(path: str | os.PathLike[str], progress: Callable[[Tensor], None] = lambda _: None) -> list[Check]:
-    """Every check of one file, in order. ``progress`` is told each tensor before its weights are read.
+    """Every check of a file, or of the set that it is a shard of, in order.
 
-    Raises KQuantsError when there is no file to be read.
+    ``progress`` is told each tensor before its weights are read. Raises KQuantsError when there is no file to be read.
     """
     if not Path(path).is_file():
-        raise KQuantsError(f"cannot open {os.fspath(path)}: no such file")
+        what = "it is a directory" if Path(path).is_dir() else "no such file"
+        raise KQuantsError(f"cannot open {os.fspath(path)}: {what}")
+    if not os.access(path, os.R_OK):
+        raise KQuantsError(f"cannot open {os.fspath(path)}: permission denied")
     try:
-        opened = gguf_py.open(path)
+        opened = gguf_py.open_shards(path)
     except KQuantsError as fault:
         return [Check("header", "failed", str(fault))]
-    with opened as file:
-        counts = f"GGUF v{file.version}, {len(file.fields)} metadata keys, {len(file.tensors)} tensors"
-        done = [Check("header", "passed", f"{counts}, all inside the file's {file.size:,} bytes")]
-        for name, look in CHECKS.items():
-            done.append(_run(name, look, file))
-        done.append(_run("finite weights", lambda f: _finite(f, progress), file))
+    with opened as model:
+        counts = f"GGUF v{model.version}, {_counted(len(model.fields), 'metadata key')}, "
+        counts += _counted(len(model.tensors), "tensor")
+        inside = "the file's" if len(model.files) == 1 else f"the {len(model.files)} files'"
+        done = [Check("header", "passed", f"{counts}, all inside {inside} {model.size:,} bytes")]
+        for name, look in FILE_CHECKS.items():
+            done.append(_run(name, partial(_each, model, look)))
+        for name, check in MODEL_CHECKS.items():
+            done.append(_run(name, partial(check, model)))
+        done.append(_run("finite weights", partial(_finite, model, progress)))
     return done
 
 
-def _run(name: str, look: Callable[[GGUFFile], Faults], file: GGUFFile) -> Check:
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _each(model: ShardSet, look: Callable[[GGUFFile], Faults]) -> Faults:
+    """A check of every file that it applies to; faults begin with the file's name when there are several."""
+    said, why = "", NotApplicable("")
+    for file in model.files:
+        name = f"{Path(file.path).name}: " if len(model.files) > 1 else ""
+        checking = look(file)
+        try:
+            while True:
+                yield name + next(checking)
+        except StopIteration as end:
+            said = str(end.value)
+        except NotApplicable as none:
+            why = none
+    if not said:
+        raise why
+    return said
+
+
+def _run(name: str, look: Callable[[], Faults]) -> Check:
     faults: list[str] = []
-    checking = look(file)
+    checking = look()
     try:
         while True:
             faults.append(next(checking))
@@ -126,7 +156,7 @@ def _names(file: GGUFFile) -> Faults:
     return f"every tensor has a name of at most {LONGEST_NAME} bytes"
 
 
-def _tensors(file: GGUFFile) -> list[Tensor]:
+def _tensors(file: GGUFFile | ShardSet) -> list[Tensor]:
     if not file.tensors:
         raise NotApplicable("the file has no tensors")
     return list(file.tensors.values())
@@ -137,35 +167,35 @@ def _tensors(file: GGUFFile) -> list[Tensor]:
 LAYER = re.compile(r"(?:(enc|dec)\.)?blk\.(\d+)\.")
 
 
-def _architecture(file: GGUFFile) -> str:
-    name = file.metadata.get("general.architecture")
+def _architecture(model: ShardSet) -> str:
+    name = model.metadata.get("general.architecture")
     if not isinstance(name, str):
         raise NotApplicable("general.architecture is not there")
     return name
 
 
-def _metadata(file: GGUFFile) -> Faults:
-    name = file.metadata.get("general.architecture")
+def _metadata(model: ShardSet) -> Faults:
+    name = model.metadata.get("general.architecture")
     if not isinstance(name, str) or not name:
         yield f"general.architecture is {name!r}, expected the name of an architecture"
-    quantized = {t.type.name for t in file.tensors.values() if t.type.quantized}
-    if quantized and "general.quantization_version" not in file.metadata:
+    quantized = {t.type.name for t in model.tensors.values() if t.type.quantized}
+    if quantized and "general.quantization_version" not in model.metadata:
         yield "tensors are quantized but general.quantization_version is missing"
     return f"the architecture is {name}"
 
 
-def _layers(file: GGUFFile) -> Faults:
-    stated = file.metadata.get(f"{_architecture(file)}.block_count")
-    if not isinstance(stated, int) or "split.count" in file.metadata:
-        raise NotApplicable("a shard holds a part of the layers" if isinstance(stated, int) else "no block_count")
+def _layers(model: ShardSet) -> Faults:
+    stated = model.metadata.get(f"{_architecture(model)}.block_count")
+    if not isinstance(stated, int):
+        raise NotApplicable("no block_count")
     found: dict[str, set[int]] = {}
-    for name in (t.name for t in _tensors(file)):
+    for name in (t.name for t in _tensors(model)):
         if match := LAYER.match(name):
             found.setdefault(match[1] or "", set()).add(int(match[2]))
     if not found:
         raise NotApplicable("no tensor belongs to a layer")
     for which, layers in found.items():
-        expected = stated if which != "dec" else _number(file, "decoder_block_count") or stated
+        expected = stated if which != "dec" else _number(model, "decoder_block_count") or stated
         if layers != set(range(expected)):
             odd = sorted(layers.symmetric_difference(range(expected)))
             shown = ", ".join(map(str, odd[:ENOUGH]))
@@ -173,26 +203,26 @@ def _layers(file: GGUFFile) -> Faults:
     return f"{stated} layers, all there"
 
 
-def _number(file: GGUFFile, key: str) -> int | None:
+def _number(model: ShardSet, key: str) -> int | None:
     """The number under a key of the architecture; None when it is missing or differs by layer."""
-    value = file.metadata.get(f"{file.metadata.get('general.architecture')}.{key}")
+    value = model.metadata.get(f"{model.metadata.get('general.architecture')}.{key}")
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _shapes(file: GGUFFile) -> Faults:
+def _shapes(model: ShardSet) -> Faults:
     """Shapes that metadata states a second time."""
-    _architecture(file)
+    _architecture(model)
     width, heads, kv = (
-        _number(file, k) for k in ("embedding_length", "attention.head_count", "attention.head_count_kv")
+        _number(model, k) for k in ("embedding_length", "attention.head_count", "attention.head_count_kv")
     )
-    key, value = (_number(file, f"attention.{k}_length") for k in ("key", "value"))
+    key, value = (_number(model, f"attention.{k}_length") for k in ("key", "value"))
     if width and heads and not key and width % heads == 0:
         key = width // heads
     value = value or key
-    inner, experts = _number(file, "feed_forward_length"), _number(file, "expert_count")
-    tokens = file.fields.get("tokenizer.ggml.tokens")
+    inner, experts = _number(model, "feed_forward_length"), _number(model, "expert_count")
+    tokens = model.fields.get("tokenizer.ggml.tokens")
     rows = {  # role: what (rows, columns) should be, None where metadata does not say
-        "token_embd.weight": (tokens.count if tokens else _number(file, "vocab_size"), width),
+        "token_embd.weight": (tokens.count if tokens else _number(model, "vocab_size"), width),
         "output.weight": (tokens.count if tokens else None, width),
         "output_norm.weight": (None, width),
         "attn_norm.weight": (None, width),
@@ -204,10 +234,10 @@ def _shapes(file: GGUFFile) -> Faults:
         "ffn_down.weight": (width, inner),
     }
     compared = 0
-    for t in _tensors(file):
+    for t in _tensors(model):
         role = LAYER.sub("", t.name)
         high, wide = rows.get(role, (None, None))
-        if _own_shapes(file, t.name):
+        if _own_shapes(model, t.name):
             continue
         if wide is not None and t.columns != wide:
             yield f"tensor {t.name!r} has {t.columns} columns, metadata says {wide}"
@@ -221,9 +251,9 @@ def _shapes(file: GGUFFile) -> Faults:
     return f"the shapes of {compared} tensors are those that metadata states"
 
 
-def _own_shapes(file: GGUFFile, name: str) -> bool:
+def _own_shapes(model: ShardSet, name: str) -> bool:
     """Whether a layer's shapes follow other numbers than the architecture's first ones (latent attention)."""
-    return "attn_" in name and any(f"{_architecture(file)}.attention.{k}" in file.metadata for k in _OTHER_HEADS)
+    return "attn_" in name and any(f"{_architecture(model)}.attention.{k}" in model.metadata for k in _OTHER_HEADS)
 
 
 _OTHER_HEADS = ("q_lora_rank", "kv_lora_rank", "key_length_swa", "key_length_mla")
@@ -232,34 +262,34 @@ _OTHER_HEADS = ("q_lora_rank", "kv_lora_rank", "key_length_swa", "key_length_mla
 # ------------------------------------------------------------------------------------------------------ the tokenizer
 
 
-def _tokens(file: GGUFFile) -> Sequence[str]:
-    tokens = file.metadata.get("tokenizer.ggml.tokens")
+def _tokens(model: ShardSet) -> Sequence[str]:
+    tokens = model.metadata.get("tokenizer.ggml.tokens")
     if tokens is None:
         raise NotApplicable("the file has no tokenizer")
     return tokens if not isinstance(tokens, np.ndarray) else []
 
 
-def _tokenizer(file: GGUFFile) -> Faults:
-    tokens = _tokens(file)
-    model = file.metadata.get("tokenizer.ggml.model")
-    if not isinstance(model, str):
-        yield f"tokenizer.ggml.model is {model!r}, expected a name"
+def _tokenizer(model: ShardSet) -> Faults:
+    tokens = _tokens(model)
+    kind = model.metadata.get("tokenizer.ggml.model")
+    if not isinstance(kind, str):
+        yield f"tokenizer.ggml.model is {kind!r}, expected a name"
     for key in ("scores", "token_type"):
-        field = file.fields.get(f"tokenizer.ggml.{key}")
+        field = model.fields.get(f"tokenizer.ggml.{key}")
         if field is not None and field.count != len(tokens):
             yield f"tokenizer.ggml.{key} has {field.count} items for {len(tokens):,} tokens"
     known = set(tokens)
     if len(known) < len(tokens):
         yield f"{len(tokens) - len(known):,} tokens come twice"
-    merges = file.metadata.get("tokenizer.ggml.merges", ())
+    merges = model.metadata.get("tokenizer.ggml.merges", ())
     for number, merge in enumerate(merges):
         left, space, right = _halves(merge)
         if not space or left not in known or right not in known or left + right not in known:
             yield f"merge {number} ({merge!r}) is not made of tokens"
-    if model == "llama" and not all(f"<0x{byte:02X}>" in known for byte in range(256)):
+    if kind == "llama" and not all(f"<0x{byte:02X}>" in known for byte in range(256)):
         yield "not every byte has a token, which a SentencePiece vocabulary needs"
     told = f", {len(merges):,} merges" if len(merges) else ""
-    return f"{len(tokens):,} tokens of a {model} vocabulary{told}"
+    return f"{len(tokens):,} tokens of a {kind} vocabulary{told}"
 
 
 def _halves(merge: str) -> tuple[str, str, str]:
@@ -268,10 +298,10 @@ def _halves(merge: str) -> tuple[str, str, str]:
     return (merge[:at], " ", merge[at + 1 :]) if at > 0 else (merge, "", "")
 
 
-def _ids(file: GGUFFile) -> Faults:
-    tokens = _tokens(file)
+def _ids(model: ShardSet) -> Faults:
+    tokens = _tokens(model)
     found = 0
-    for key, value in file.metadata.items():
+    for key, value in model.metadata.items():
         if not (key.startswith("tokenizer.ggml.") and key.endswith(("_token_id", "_token_ids"))):
             continue
         for id_ in np.ravel(value).tolist():
@@ -281,43 +311,47 @@ def _ids(file: GGUFFile) -> Faults:
     return f"{found} special ids, all in the vocabulary of {len(tokens):,}"
 
 
-def _shards(file: GGUFFile) -> Faults:
-    number, count = (file.metadata.get(f"split.{key}") for key in ("no", "count"))
-    if number is None and count is None:
+def _shards(model: ShardSet) -> Faults:
+    """Which shard of how many each says it is was looked at when the set was opened."""
+    count = model.metadata.get("split.count")
+    if count is None:
         raise NotApplicable("the file is no shard")
-    if not isinstance(number, int) or not isinstance(count, int) or not 0 <= number < count:
-        yield f"split.no is {number} and split.count {count}"
-    total = file.metadata.get("split.tensors.count")
-    if not isinstance(total, int) or total < len(file.tensors):
-        yield f"split.tensors.count is {total}, this shard alone has {len(file.tensors)}"
-    return f"shard {int(number or 0) + 1} of {count}"
+    total = model.metadata.get("split.tensors.count")
+    if total != len(model.tensors):
+        yield f"split.tensors.count is {total}, there are {_counted(len(model.tensors), 'tensor')}"
+    if not count:
+        return "merged from shards"
+    return f"all of {_counted(len(model.files), 'shard')}, which have the tensors that the first counts"
 
 
-CHECKS: Mapping[str, Callable[[GGUFFile], Faults]] = {
+FILE_CHECKS: Mapping[str, Callable[[GGUFFile], Faults]] = {
     "alignment": _alignment,
     "overlaps": _overlaps,
     "offsets": wrong_places,
     "padding": wrong_padding,
     "tensor names": _names,
-    "shard": _shards,
+}
+"""What is checked of the header of each file of a set."""
+MODEL_CHECKS: Mapping[str, Callable[[ShardSet], Faults]] = {
+    "shards": _shards,
     "metadata": _metadata,
     "layers": _layers,
     "shapes": _shapes,
     "tokenizer": _tokenizer,
     "token ids": _ids,
 }
-"""Everything that is checked in the header; the weights come last because they take longest."""
+"""What is checked of the whole; the weights come last because they take longest."""
 
 
 # -------------------------------------------------------------------------------------------------------- the weights
 
 
-def _finite(file: GGUFFile, progress: Callable[[Tensor], None]) -> Faults:
+def _finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
     from .figures import decodes, in_chunks, weights
     from .finite import first_not_finite
 
     skipped = 0
-    for t in _tensors(file):
+    for t in _tensors(model):
         progress(t)
         if not decodes(t):
             skipped += 1
@@ -332,4 +366,4 @@ def _finite(file: GGUFFile, progress: Callable[[Tensor], None]) -> Faults:
             place = ", ".join(str(i) for i in np.unravel_index(bad[0], t.shape or (1,)))
             yield f"tensor {t.name!r}: the weight at [{place}] is not a finite number"
     left_out = f" ({skipped} cannot be decoded here)" if skipped else ""
-    return f"every scale and weight of {len(file.tensors) - skipped} tensors is finite{left_out}"
+    return f"every scale and weight of {len(model.tensors) - skipped} tensors is finite{left_out}"

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 import gguf_py
-from gguf_py import Field, KQuantsError, tensor_type
+from gguf_py import Field, KQuantsError, ValueType, shards, tensor_type
 from kquants.attestation import Attestation, read, sha256, statement
 from kquants.execute import execute
 from kquants.filetypes import FILE_TYPES
 from kquants.imatrix import Imatrix
-from kquants.provenance import ANOTHER_ARITHMETIC, DAMAGED, OTHER_WEIGHTS, OTHERWISE, Proof, Recipe, prove
+from kquants.provenance import ANOTHER_ARITHMETIC, DAMAGED, OTHER_WEIGHTS, OTHERWISE, Proof, prove
 from kquants.quantizer import Options, quantize_model
+from kquants.recipe import Recipe
 from kquants.rules import Wishes
 from tests.command import TINY, done
 from tests.command import kquants as command
@@ -44,6 +45,7 @@ SHAPES = {
             "ffn_down.weight": (16, COLUMNS),
         }.items()
     },
+    "blk.0.attn_q.bias": (5,),  # of twenty bytes, so that padding follows
 }
 
 
@@ -90,8 +92,8 @@ def quantized(source: Path, path: Path, kind: str, options: Options | None = Non
 
 def proof(path: Path, source: Path, imatrix: Imatrix | None = None) -> Proof:
     """Derive it again, the recipe read off the file."""
-    with gguf_py.open(path) as file, gguf_py.open_shards(source) as origin:
-        return prove(file, origin, imatrix, threads=2)
+    with gguf_py.open_shards(path) as model, gguf_py.open_shards(source) as origin:
+        return prove(model, origin, imatrix, threads=2)
 
 
 def flip(path: Path, byte: int, bit: int) -> None:
@@ -141,6 +143,81 @@ def test_options_are_read_off_the_file(tmp_path: Path, source: Path, wishes: Wis
     assert found.recipe == recipe
 
 
+@pytest.mark.parametrize(
+    ("options", "recipe"),
+    [
+        (Options(prune_layers=(0,)), Recipe("Q4_K_M", prune_layers=(0,))),
+        (Options(prune_layers=(1,)), Recipe("Q4_K_M", prune_layers=(1,))),
+        (
+            Options(
+                overrides=(
+                    Field.of("general.name", "other name"),
+                    Field.of("llama.context_length", 77, ValueType.UINT32),
+                    Field.of("x.scale", 0.1, ValueType.FLOAT32),
+                    Field.of("x.on", False, ValueType.BOOL),
+                ),
+                prune_layers=(0,),
+            ),
+            Recipe(
+                "Q4_K_M",
+                prune_layers=(0,),
+                overrides={
+                    "general.name": ("str", "other name"),
+                    "llama.context_length": ("int", 77),
+                    "x.scale": ("float", float(np.float32(0.1))),
+                    "x.on": ("bool", False),
+                },
+            ),
+        ),
+    ],
+)
+def test_layers_and_metadata_are_read_off_the_file(
+    tmp_path: Path, source: Path, options: Options, recipe: Recipe
+) -> None:
+    path = quantized(source, tmp_path / "out.gguf", "Q4_K_M", options)
+    found = proof(path, source)
+    assert found.holds, found
+    assert found.recipe == recipe
+    assert Recipe.of(json.loads(json.dumps(asdict(recipe)))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude"), [((), ("ffn_down",)), (("attn_v",), ()), ((), ("attn_",)), ((), ("blk.0.", "ffn_gate"))]
+)
+def test_where_the_matrix_was_used_is_read_off_the_file(
+    tmp_path: Path, source: Path, matrix: Imatrix, include: tuple[str, ...], exclude: tuple[str, ...]
+) -> None:
+    path = quantized(source, tmp_path / "out.gguf", "Q4_K_M", Options(imatrix=matrix.only(include, exclude)))
+    found = proof(path, source, matrix)
+    assert found.holds, found
+    assert set(found.recipe.include_weights) == set(include) and set(found.recipe.exclude_weights) == set(exclude)
+
+
+def test_a_set_is_proved_from_a_set(tmp_path: Path, source: Path) -> None:
+    """Whichever shard is named, however the files came apart; a bit of any of them is found."""
+    whole = quantized(source, tmp_path / "whole.gguf", "Q4_K_M")
+    with gguf_py.open(whole) as file, gguf_py.open(source) as origin:
+        split = shards.split(file, tmp_path / "split", shards.plan_split(file, max_tensors=6))
+        sources = shards.split(origin, tmp_path / "source", shards.plan_split(origin, max_tensors=7))
+    with gguf_py.open_shards(split[0]) as model:
+        shards.merge(model, tmp_path / "merged.gguf")
+    quantized(sources[0], tmp_path / "kept", "Q4_K_M", Options(keep_split=True))
+    kept = sorted(tmp_path.glob("kept-*"))
+    assert len(split) == len(sources) == len(kept) == 3
+    for path, packing in ((split[2], "split"), (tmp_path / "merged.gguf", "merged"), (kept[1], "as quantized")):
+        found = proof(path, sources[1])
+        assert found.holds and found.packing == packing, found
+        assert found.recipe == Recipe("Q4_K_M", keep_split=path in kept)
+    for path in (split[1], kept[2]):
+        with gguf_py.open(path) as file:
+            tensor = list(file.tensors.values())[-1]
+            flip(path, file.data_offset - 1, 0)
+        assert proof(path, sources[0]).padding, path
+        flip(path, file.data_offset - 1, 0)
+        flip(path, tensor.offset, 3)
+        assert [d.tensor for d in proof(path, sources[0]).departures] == [tensor.name]
+
+
 @pytest.mark.parametrize("kind", ["Q4_K_M", "Q8_0", "IQ3_S", "Q2_K", "F32"])
 def test_a_single_bit_is_found_and_its_tensor_named(tmp_path: Path, source: Path, kind: str) -> None:
     """A hundred bits in all, anywhere in the tensors' data."""
@@ -173,6 +250,14 @@ def test_bits_outside_the_tensors_are_found(tmp_path: Path, source: Path) -> Non
         with suppress(KQuantsError):
             assert not proof(path, source).holds, f"bit {bit} of byte {byte}"
         flip(path, int(byte), bit)
+    with gguf_py.open(path) as file:
+        odd = file.tensors["blk.0.attn_q.bias"]
+    for byte in range(odd.offset + odd.nbytes, odd.offset + 32):
+        flip(path, byte, byte % 8)
+        found = proof(path, source)
+        assert found.padding == "the padding behind tensor 'blk.0.attn_q.bias' is not zero" and not found.departures
+        flip(path, byte, byte % 8)
+    assert proof(path, source).holds
     with path.open("ab") as longer:
         longer.write(bytes(32))
     found = proof(path, source)
@@ -243,6 +328,19 @@ def test_metadata_that_was_changed_is_named(tmp_path: Path, source: Path) -> Non
     assert not found.departures
 
 
+def test_a_file_type_that_is_misstated_is_named(tmp_path: Path, source: Path) -> None:
+    path = quantized(source, tmp_path / "out.gguf", "Q4_K_S")
+    with gguf_py.open(path) as file:
+        at = file.data_offset
+    data = path.read_bytes()
+    key = data.index(b"general.file_type") + len("general.file_type") + 4
+    assert key < at and data[key] == FILE_TYPES["Q4_K_S"].id
+    path.write_bytes(data[:key] + bytes([FILE_TYPES["Q6_K"].id]) + data[key + 1 :])
+    found = proof(path, source)
+    assert [change.key for change in found.keys] == ["general.file_type"] and not found.departures
+    assert found.recipe == Recipe("Q4_K_S")
+
+
 def test_the_matrix_is_asked_for_and_refused(tmp_path: Path, source: Path, matrix: Imatrix) -> None:
     with_matrix = quantized(source, tmp_path / "with.gguf", "Q4_K_M", Options(imatrix=matrix))
     without = quantized(source, tmp_path / "without.gguf", "Q4_K_M")
@@ -267,7 +365,7 @@ def test_another_model_is_refused(tmp_path: Path, source: Path) -> None:
 
 def test_a_statement_is_read_as_it_was_written(tmp_path: Path) -> None:
     recipe = Recipe("Q4_K_M", output_type="Q8_0", tensor_types={"a.weight": "Q3_K"})
-    said = Attestation("aa", ("bb", "cc"), "dd", recipe)
+    said = Attestation(("aa",), ("bb", "cc"), "dd", recipe)
     names = {"aa": "f.gguf", "bb": "s-1.gguf", "cc": "s-2.gguf", "dd": "i.gguf"}
     path = tmp_path / "statement.json"
     path.write_text(json.dumps(statement(said, names, {"kquants": "1"})))
@@ -289,6 +387,24 @@ def test_what_is_no_statement(tmp_path: Path, text: str, words: str) -> None:
         read(tmp_path / "s.json")
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("file_type", 4),
+        ("pure", "yes"),
+        ("overrides", {"a": ["int", "x"]}),
+        ("overrides", {"a": ["any", 1]}),
+        ("new", 1),
+    ],
+)
+def test_a_recipe_that_is_none(tmp_path: Path, key: str, value: Any) -> None:
+    said = statement(Attestation(("aa",), ("bb",), None, Recipe("Q8_0")), {"aa": "f", "bb": "s"}, {})
+    said["predicate"]["buildDefinition"]["externalParameters"][key] = value
+    (tmp_path / "s.json").write_text(json.dumps(said))
+    with pytest.raises(KQuantsError, match="no statement that kquants wrote"):
+        read(tmp_path / "s.json")
+
+
 def test_attest_and_check_again(tmp_path: Path) -> None:
     f16, q4, said = tmp_path / "f16.gguf", tmp_path / "q4.gguf", tmp_path / "q4.intoto.json"
     done("convert", TINY, "--outtype", "f16", "--outfile", f16)
@@ -300,6 +416,15 @@ def test_attest_and_check_again(tmp_path: Path) -> None:
     assert "attested file" in done("verify", q4, "--attestation", said)
     document = json.loads(done("verify", q4, "--attestation", said, "--source", f16, "--json"))
     assert document["passed"] and document["proof"]["holds"]
+    tampered = json.loads(said.read_text())
+    tampered["predicate"]["buildDefinition"]["externalParameters"]["pure"] = True
+    (tmp_path / "tampered.json").write_text(json.dumps(tampered))
+    refused = command("verify", q4, "--attestation", tmp_path / "tampered.json", "--source", f16)
+    assert refused.returncode == 1 and "NOT what this gives" in refused.stdout and "--pure" in refused.stdout
+    refused = command("verify", f16, "--attestation", said)
+    assert refused.returncode == 1 and "FAILED  attested file" in refused.stdout
+    refused = command("verify", q4, "--attestation", said, "--source", q4)
+    assert refused.returncode == 1 and "FAILED  attested source" in refused.stdout
     flip(q4, q4.stat().st_size - 100, 3)
     refused = command("verify", q4, "--attestation", said)
     assert refused.returncode == 1 and "FAILED  attested file" in refused.stdout

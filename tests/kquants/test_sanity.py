@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gguf_py
-from gguf_py import Field, TensorInfo, ValueType, lay_out, tensor_type
+from gguf_py import Field, TensorInfo, ValueType, lay_out, shards, tensor_type
 from kquants.sanity import check_file
 from tests.files import real_files
 
@@ -55,7 +55,7 @@ def failures(path: Path) -> dict[str, str]:
 
 def test_a_sound_file_passes(tmp_path: Path) -> None:
     checks = check_file(write(tmp_path / "f"))
-    assert {c.name for c in checks if c.outcome != "passed"} == {"shard"}
+    assert {c.name for c in checks if c.outcome != "passed"} == {"shards"}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,8 @@ def test_a_sound_file_passes(tmp_path: Path) -> None:
         ("tokenizer", "merge 1 ('b a')", {"tokenizer.ggml.merges": ["a b", "b a"]}),
         ("tokenizer", "not every byte", {"tokenizer.ggml.model": "llama"}),
         ("token ids", "eos_token_id is 4", {"tokenizer.ggml.eos_token_id": np.uint32(4)}),
-        ("shard", "split.no is 2 and split.count 2", {"split.no": np.uint16(2), "split.count": np.uint16(2)}),
+        ("header", "is shard 3 of 2", {"split.no": np.uint16(2), "split.count": np.uint16(2)}),
+        ("shards", "is 9, there are 8", {"split.count": np.uint16(0), "split.tensors.count": np.int32(9)}),
     ],
 )
 def test_metadata_faults(tmp_path: Path, check: str, said: str, change: Fields) -> None:
@@ -86,6 +87,20 @@ def test_metadata_faults(tmp_path: Path, check: str, said: str, change: Fields) 
 def test_a_layer_that_is_missing(tmp_path: Path) -> None:
     found = failures(write(tmp_path / "f", tensors={k: v for k, v in TENSORS.items() if "blk.1" not in k}))
     assert list(found) == ["layers"] and "1 layers (odd: 1)" in found["layers"]
+
+
+def test_a_set_is_checked_as_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.gguf")
+    with gguf_py.open(path) as file:
+        first, second = shards.split(file, tmp_path / "s", shards.plan_split(file, max_tensors=5))
+    for shard in (first, second):
+        checks = {c.name: c for c in check_file(shard)}
+        assert {c.outcome for c in checks.values()} == {"passed"} and "2 shards" in checks["shards"].detail
+    with second.open("ab") as more:
+        more.write(bytes(32))
+    assert failures(first)["offsets"].startswith(f"{second.name}: 32 bytes follow")
+    second.unlink()
+    assert "s-00002-of-00002.gguf" in failures(first)["header"]
 
 
 def test_a_name_too_long_for_ggml(tmp_path: Path) -> None:

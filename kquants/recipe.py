@@ -1,0 +1,332 @@
+"""How a file was quantized: the recipe, and how it is read off the file and the source it is said to come from."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gguf_py import Field, KQuantsError, Tensor, ValueType, tensor_type
+from gguf_py.shards import COUNT, NUMBER, TENSORS, ShardSet
+
+from .filetypes import COPY, FILE_TYPES, GUESSED, file_type
+from .imatrix import Imatrix
+from .plan import Item, Plan, of_tensors
+from .quantizer import Options, quantize_model
+from .recode import convert_rows, decode, encoder, takes_weights
+from .rules import Wishes
+from .source import Source
+
+OVERRIDABLE = {
+    "int": ValueType.UINT32,
+    "float": ValueType.FLOAT32,
+    "bool": ValueType.BOOL,
+    "str": ValueType.STRING,
+}
+"""What ``--override-kv`` calls the types that it can set."""
+LONGEST = 127
+"""Bytes of a text that ``--override-kv`` can set."""
+FILE_TYPE = "general.file_type"
+IMATRIX = "quantize.imatrix."
+ROWS = 16
+"""Rows of a tensor that are looked at to see whether the importance matrix was used for it."""
+LAYER = re.compile(r"blk\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to quantize: what ``kquants quantize`` is told besides the files."""
+
+    file_type: str
+    pure: bool = False
+    leave_output: bool = False
+    output_type: str | None = None
+    embedding_type: str | None = None
+    tensor_types: Mapping[str, str] = field(default_factory=dict)
+    """Types of single tensors, by name."""
+    prune_layers: tuple[int, ...] = ()
+    overrides: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
+    """Metadata that takes the place of the source's, by key: ``int``, ``float``, ``bool`` or ``str``, and the value."""
+    include_weights: tuple[str, ...] = ()
+    exclude_weights: tuple[str, ...] = ()
+    keep_split: bool = False
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Recipe:
+        """From what ``asdict`` gave, through JSON; raises TypeError when a value is not what it should be."""
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
+        made = cls(**values)
+        for name, default in asdict(cls("")).items():
+            found = getattr(made, name)
+            if not isinstance(found, str if default is None else type(default)) and found is not default:
+                raise TypeError(f"{name} is {found!r}")
+        overrides = {key: (str(kind), value) for key, (kind, value) in made.overrides.items()}
+        try:
+            for key, (kind, value) in overrides.items():
+                Field.of(key, value, OVERRIDABLE[kind])
+        except KQuantsError as fault:
+            raise TypeError(str(fault)) from None
+        return replace(made, overrides=overrides)
+
+    def options(self, imatrix: Imatrix | None) -> Options:
+        """As the quantizer takes it."""
+        wishes = Wishes(
+            self.pure,
+            self.leave_output,
+            None if self.output_type is None else tensor_type(self.output_type),
+            None if self.embedding_type is None else tensor_type(self.embedding_type),
+            tuple((re.compile(f"^{re.escape(n)}$"), tensor_type(t)) for n, t in self.tensor_types.items()),
+        )
+        return Options(
+            wishes,
+            None if imatrix is None else imatrix.only(self.include_weights, self.exclude_weights),
+            overrides=tuple(Field.of(key, value, OVERRIDABLE[kind]) for key, (kind, value) in self.overrides.items()),
+            prune_layers=self.prune_layers,
+            allow_requantize=True,
+            keep_split=self.keep_split,
+        )
+
+    def arguments(self) -> list[str]:
+        """As the command takes it, after the names of the files."""
+        said = [self.file_type]
+        said += ["--pure"] if self.pure else []
+        said += ["--leave-output-tensor"] if self.leave_output else []
+        said += ["--output-tensor-type", self.output_type] if self.output_type else []
+        said += ["--token-embedding-type", self.embedding_type] if self.embedding_type else []
+        for name, kind in self.tensor_types.items():
+            said += ["--tensor-type", f"^{re.escape(name)}$={kind}"]
+        said += ["--prune-layers", ",".join(map(str, self.prune_layers))] if self.prune_layers else []
+        for key, (kind, value) in self.overrides.items():
+            said += ["--override-kv", f"{key}={kind}:{_spelled(kind, value)}"]
+        for name in self.include_weights:
+            said += ["--include-weights", name]
+        for name in self.exclude_weights:
+            said += ["--exclude-weights", name]
+        return said + (["--keep-split"] if self.keep_split else [])
+
+
+def _spelled(kind: str, value: Any) -> str:
+    if kind == "bool":
+        return "true" if value else "false"
+    return str(np.float32(value)) if kind == "float" else str(value)
+
+
+def planned(model: ShardSet, source: ShardSet, recipe: Recipe, imatrix: Imatrix | None) -> Plan:
+    """The plan that makes ``model`` from ``source``; its path is of no matter."""
+    return quantize_model(source, model.path, recipe.file_type, recipe.options(imatrix))
+
+
+# --------------------------------------------------------------------------------------------------- reading it off
+
+
+def infer(model: ShardSet, source: ShardSet, imatrix: Imatrix | None = None) -> Recipe:
+    """The recipe that explains a model: the file type that it states, and what departs from it."""
+    stated = model.metadata.get(FILE_TYPE)
+    try:
+        name = file_type(stated & ~GUESSED).name if isinstance(stated, int) else COPY
+    except KQuantsError:
+        name = COPY
+    pruned = _pruned(model, source, imatrix)
+    base = Recipe(
+        name,
+        prune_layers=pruned,
+        overrides=_overrides(model, source, f"{source.metadata.get('general.architecture')}.block_count", pruned),
+        keep_split=_kept_split(model, source),
+    )
+    found = _types(model, source, base, imatrix)
+    return found if imatrix is None else _filters(model, source, found, imatrix)
+
+
+def _types(model: ShardSet, source: ShardSet, base: Recipe, imatrix: Imatrix | None) -> Recipe:
+    """With the options that give each tensor the type that it has."""
+    own = {t.name: t.type.name for t in model.tensors.values()}
+
+    def odd(recipe: Recipe) -> dict[str, str]:
+        """Tensors to which the recipe gives another type than the model has, and the model's."""
+        try:
+            items = _items(planned(model, source, recipe, imatrix))
+        except KQuantsError:
+            if recipe is base:
+                raise
+            return own
+        types = {item.info.name: item.info.type.name for item in items}
+        return {n: kind for n, kind in own.items() if types.get(n, kind) != kind}
+
+    rest = odd(base)
+    if not rest:
+        return base
+    # What a single option explains is better explained by it than by a list of tensors.
+    output, embedding = own.get("output.weight"), own.get("token_embd.weight")
+    guesses = [
+        replace(base, pure=True),
+        replace(base, leave_output=True),
+        replace(base, output_type=output),
+        replace(base, embedding_type=embedding),
+        replace(base, output_type=output, embedding_type=embedding),
+        replace(base, file_type=COPY),
+        *(replace(base, file_type=kind) for kind in FILE_TYPES),  # the model misstates it
+    ]
+    return next((guess for guess in guesses if not odd(guess)), replace(base, tensor_types=rest))
+
+
+def _items(plan: Plan) -> list[Item]:
+    return [item for out in plan.outputs for item in out.items]
+
+
+def _kept_split(model: ShardSet, source: ShardSet) -> bool:
+    """Whether the shards were written as such: quantizing puts their keys in another order than splitting."""
+    keys = list(model.fields)
+    if not (len(model.files) == len(source.files) > 1) or not {COUNT, TENSORS} <= set(keys):
+        return False
+    return keys.index(COUNT) < keys.index(TENSORS)
+
+
+def _overrides(
+    model: ShardSet, source: ShardSet, block_count: str, pruned: Sequence[int]
+) -> dict[str, tuple[str, Any]]:
+    """What was said anew: quantizing puts it behind the file type, before what it says of the importance matrix."""
+    keys = list(model.fields)
+    tail = keys[keys.index(FILE_TYPE) + 1 :] if FILE_TYPE in keys else []
+    found = {}
+    for key in tail:
+        if key.startswith(IMATRIX) or key in (NUMBER, COUNT, TENSORS):
+            break
+        if pruned and key == block_count:
+            continue
+        given = model.fields[key]
+        if given.type is ValueType.ARRAY and key in source.fields:
+            return {}  # nobody said this anew: the keys are in another order altogether
+        kind = next((name for name, type_ in OVERRIDABLE.items() if type_ is given.type), None)
+        if kind is not None and _sayable(key, given.value):
+            found[key] = (kind, given.value)
+    return found
+
+
+def _sayable(key: str, value: Any) -> bool:
+    """Whether ``--override-kv`` could say so."""
+    if isinstance(value, str):
+        try:
+            return len(value.encode()) <= LONGEST and "\0" not in value and "=" not in key
+        except UnicodeEncodeError:
+            return False
+    return "=" not in key and math.isfinite(value)
+
+
+# ------------------------------------------------------------------------------------------------ layers that are gone
+
+
+def _pruned(model: ShardSet, source: ShardSet, imatrix: Imatrix | None) -> tuple[int, ...]:
+    """The source's layers that the model has not: those passed over when each is matched with the next that fits."""
+    ours, theirs = _layers(source.tensors.values()), _layers(model.tensors.values())
+    if not theirs or len(theirs) >= len(ours) or sorted(theirs) != list(range(len(theirs))):
+        return ()
+    sources = of_tensors(dict(source.tensors))
+    left, kept = sorted(ours), []
+    for number in sorted(theirs):
+        near = left[: len(left) - (len(theirs) - number) + 1]
+        fits = (n for n in near if _same_layer(theirs[number], ours[n], sources, imatrix))
+        kept.append(next(fits, near[0]))
+        left = left[left.index(kept[-1]) + 1 :]
+    return tuple(sorted(set(ours) - set(kept)))
+
+
+def _layers(tensors: Iterable[Tensor]) -> dict[int, dict[str, Tensor]]:
+    """Tensors by layer and by the rest of their names."""
+    layers: dict[int, dict[str, Tensor]] = {}
+    for tensor in tensors:
+        if found := LAYER.search(tensor.name):
+            layers.setdefault(int(found[1]), {})[tensor.name[found.end() :]] = tensor
+    return layers
+
+
+def _same_layer(
+    theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor], sources: Mapping[str, Source], imatrix: Imatrix | None
+) -> bool:
+    """Whether most of a layer's tensors begin with the blocks that those of the source give."""
+    both = [(theirs[role], sources[ours[role].name], ours[role].name) for role in theirs if role in ours]
+    agree = 0
+    for tensor, source, name in both:
+        values = None if imatrix is None else imatrix.entries.get(name)
+        weights = None if values is None else values[: source.columns]
+        agree += any(_agrees(tensor, source, w, 1) for w in ([None] if weights is None else [weights, None]))
+    return 2 * agree > len(both)
+
+
+def _agrees(tensor: Tensor, source: Source, importance: npt.NDArray[np.float32] | None, rows: int) -> bool:
+    """Whether the first rows of a tensor are what the source gives, with an importance of the columns or without."""
+    kind = tensor.type
+    if source.shape != tensor.shape:
+        return False
+    rows = min(rows, tensor.shape[-2] if len(tensor.shape) > 1 else 1)
+    data = tensor.data.reshape(-1, tensor.row_bytes)[:rows]
+    given = np.ascontiguousarray(source.rows(0, rows))
+    if source.type == kind or not takes_weights(kind) or importance is None:
+        try:
+            return bool(np.array_equal(convert_rows(given, source.type, kind), data))
+        except KQuantsError:
+            return False  # the type has no encoder without an importance
+    floats = np.empty((rows, source.columns), np.float32)
+    decode(given.reshape(-1), source.type, floats.reshape(-1))
+    out = np.empty_like(data)
+    encoder(kind, weighted=True)(floats, np.ascontiguousarray(importance, np.float32), out)
+    return bool(np.array_equal(out, data))
+
+
+# ------------------------------------------------------------------------------------- where the matrix was not used
+
+
+def _filters(model: ShardSet, source: ShardSet, recipe: Recipe, imatrix: Imatrix) -> Recipe:
+    """With the names that say for which tensors the matrix was used, if the model counts fewer than it has."""
+    stated = model.metadata.get(f"{IMATRIX}entries_count")
+    if not isinstance(stated, int) or stated >= len(imatrix.entries):
+        return recipe
+    names = {(str(t.file and t.file.path), t.offset): name for name, t in source.tensors.items()}
+    used, unused = set(), set()
+    for item in _items(planned(model, source, recipe, imatrix)):
+        tensor = model.tensors.get(item.info.name)
+        if tensor is None or item.imatrix is None or tensor.type != item.info.type or not takes_weights(tensor.type):
+            continue
+        assert item.source.extent is not None
+        name = names[item.source.extent.file.path, item.source.extent.offset]  # another one where layers were left out
+        if _agrees(tensor, item.source, None, ROWS):
+            unused.add(name)
+        elif _agrees(tensor, item.source, item.imatrix[0], ROWS):
+            used.add(name)
+    guesses = [
+        replace(recipe, exclude_weights=_names(unused, used)),
+        replace(recipe, include_weights=_names(used, unused)),
+    ]
+    guesses.sort(key=lambda guess: len(guess.exclude_weights) + len(guess.include_weights))
+
+    def counts(guess: Recipe) -> bool:
+        return len(imatrix.only(guess.include_weights, guess.exclude_weights).entries) == stated
+
+    return next((guess for guess in guesses if counts(guess)), guesses[0])
+
+
+def _names(wanted: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
+    """The fewest, then shortest texts that each of ``wanted`` has one of, and none of ``others`` any."""
+    left, others = set(wanted), list(others)
+    texts = {text for name in left for text in _parts(name) if not any(text in other for other in others)}
+    found: list[str] = []
+    while left:
+        best = min(texts, key=lambda text: (-sum(text in name for name in left), len(text), text), default=None)
+        covered = set() if best is None else {name for name in left if best in name}
+        if best is None or not covered:
+            break
+        found.append(best)
+        left -= covered
+    return tuple(found)
+
+
+def _parts(name: str) -> set[str]:
+    """What a person would name a tensor by: its name, its layer, its role, the family of that."""
+    layer = LAYER.search(name)
+    role = name[layer.end() :] if layer else name
+    stem = role.split(".")[0]
+    return {name, role, stem, stem.split("_")[0] + "_"} | ({layer[0]} if layer else set())
