@@ -7,8 +7,11 @@
 The quantizer of llama.cpp is the prebuilt library (``python -m tests.reference fetch``, or KQUANTS_REFERENCE). Its
 converter is a script of its source distribution and needs a Python with PyTorch; without ``--converter`` those
 rows are left out. Every round runs each program once, alternating; the table has medians, ratios, peak resident
-memory of the process, and whether the two files are the same bytes. kquants is charged for its whole process,
-from start to the renamed and synced file; llama.cpp's quantizer only for the call, its converter for its process.
+memory of the process, and whether the two files are the same bytes. "copy" is what no program can beat: reading
+the input and writing as many bytes as the output has, synced (``bench.plain_copy``).
+
+kquants is charged for its whole process, from start to the renamed and synced file; llama.cpp's quantizer only for
+the call, its converter for its process.
 """
 
 from __future__ import annotations
@@ -24,12 +27,19 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+import gguf_py
+from gguf_py.values import Field, ValueType
+
+from . import synthetic
 
 ROOT = Path(__file__).resolve().parent.parent
 Command = list[str | Path]
@@ -52,6 +62,9 @@ class Job:
     ours: Callable[[], Run]
     peer: Callable[[], Run] | None
     files: tuple[Path, Path]
+    source: Path | None = None
+    """The file that a plain copy is to read, if it makes sense to compare with one."""
+    copies: list[Run] = field(default_factory=list)
     runs: tuple[list[Run], list[Run]] = field(default_factory=lambda: ([], []))
 
 
@@ -110,14 +123,16 @@ def jobs(checkpoint: Path, scratch: Path, given: argparse.Namespace) -> list[Job
             (ours, theirs),
         )
 
-    def quantized(kind: str) -> Job:
+    def quantized(kind: str, *importance: Path) -> Job:
         ours, theirs = scratch / f"ours-{kind}.gguf", scratch / f"peer-{kind}.gguf"
-        module: Command = [sys.executable, "-m", "bench.llama_quantize", f16, theirs, kind, threads]
+        module: Command = [sys.executable, "-m", "bench.llama_quantize", f16, theirs, kind, threads, *importance]
+        options = ["--imatrix", *importance] if importance else []
         return Job(
-            f"F16 to {kind}",
-            kquants("quantize", f16, ours, kind, "--threads", threads),
+            f"F16 to {kind}" + ", imatrix" * len(importance),
+            kquants("quantize", f16, ours, kind, "--threads", threads, *options),
             lambda: run(module, timed_inside=True),
             (ours, theirs),
+            f16,
         )
 
     def one_pass(kind: str) -> Job:
@@ -152,14 +167,40 @@ def jobs(checkpoint: Path, scratch: Path, given: argparse.Namespace) -> list[Job
         )
 
     kinds = given.types.split(",")
-    return [converted("checkpoint to F16", "f16"), *map(quantized, kinds), one_pass(kinds[0])]
+    matrix = scratch / "imatrix.gguf"
+    importance(matrix)
+    weighted = [quantized(kind, matrix) for kind in given.imatrix_types.split(",") if kind]
+    return [converted("checkpoint to F16", "f16"), *map(quantized, kinds), *weighted, one_pass(kinds[0])]
+
+
+def importance(path: Path) -> None:
+    """An importance matrix for the matrices of the synthetic model, as ``llama-imatrix`` would measure one."""
+    tensors: dict[str, tuple[str, tuple[int, ...], np.ndarray]] = {}
+    names = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+    for name in [f"blk.{i}.{part}.weight" for i in range(22) for part in names] + ["output.weight"]:
+        columns = synthetic.INNER if "ffn_down" in name else synthetic.HIDDEN
+        sums = np.random.default_rng(zlib.crc32(name.encode())).lognormal(0, 1, (1, columns)).astype(np.float32)
+        tensors[f"{name}.in_sum2"] = ("F32", sums.shape, sums)
+        tensors[f"{name}.counts"] = ("F32", (1, 1), np.ones((1, 1), np.float32))
+    fields = [
+        Field.of("general.type", "imatrix"),
+        Field.of("imatrix.datasets", ["drawn at random"]),
+        Field.of("imatrix.chunk_count", 1, ValueType.UINT32),
+        Field.of("imatrix.chunk_size", 512, ValueType.UINT32),
+    ]
+    gguf_py.write(path, fields, tensors)
+
+
+def plain_copy(source: Path, target: Path, size: int) -> Run:
+    """Read a file and write so many bytes."""
+    return run([sys.executable, "-m", "bench.plain_copy", source, target, str(size)], timed_inside=True)
 
 
 def table(done: Sequence[Job], threads: int, rounds: int) -> Table:
     """Medians, ratios and peak memory of every job."""
     shown = Table(title=f"{platform.machine()}, {threads} threads, median of {rounds}")
     shown.add_column("work")
-    for name in ("llama.cpp s", "kquants s", "times", "llama.cpp MB", "kquants MB", "same bytes"):
+    for name in ("llama.cpp s", "kquants s", "times", "copy s", "llama.cpp MB", "kquants MB", "same bytes"):
         shown.add_column(name, justify="right")
     for job in done:
         ours, peer = (statistics.median(r.seconds for r in runs) if runs else None for runs in job.runs)
@@ -167,7 +208,8 @@ def table(done: Sequence[Job], threads: int, rounds: int) -> Table:
         same = "" if peer is None else "yes" if digest(job.files[0]) == digest(job.files[1]) else "NO"
         seconds = ["" if s is None else f"{s:.2f}" for s in (peer, ours)]
         ratio = f"{peer / ours:.1f}" if peer is not None and ours is not None else ""
-        shown.add_row(job.name, *seconds, ratio, peaks[1], peaks[0], same)
+        copy = f"{statistics.median(r.seconds for r in job.copies):.2f}" if job.copies else ""
+        shown.add_row(job.name, *seconds, ratio, copy, peaks[1], peaks[0], same)
     return shown
 
 
@@ -178,6 +220,7 @@ def main() -> None:
     parser.add_argument("--converter", type=Path, help="llama.cpp's convert_hf_to_gguf.py")
     parser.add_argument("--converter-python", type=Path, default=sys.executable, help="a Python with PyTorch to run it")
     parser.add_argument("--types", default=TYPES, help=f"file types, the first also in one pass (default: {TYPES})")
+    parser.add_argument("--imatrix-types", default="Q4_K_M,Q2_K", help="file types with an importance matrix")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scratch", type=Path, help="where the files go (default: beside the checkpoint)")
@@ -195,6 +238,8 @@ def main() -> None:
                         runs.append(program())
                         who = "kquants" if runs is job.runs[0] else "llama.cpp"
                         console.print(f"round {number + 1}: {job.name}: {who} {runs[-1].seconds:.2f} s")
+                if job.source is not None:
+                    job.copies.append(plain_copy(job.source, scratch / "copy", job.files[0].stat().st_size))
         Console(width=110).print(table(todo, given.threads, given.rounds))
     finally:
         shutil.rmtree(scratch)

@@ -1,11 +1,11 @@
-"""What goes wrong while a file is written: killed, interrupted, resumed, a full disk, an input that shrinks."""
+"""What goes wrong around a run: a full disk, a read-only folder, an input that shrinks, weights that are no numbers."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
-import random
-import signal
+import shutil
 import subprocess
 import sys
 import time
@@ -16,13 +16,10 @@ import pytest
 
 import gguf_py
 from gguf_py import KQuantsError, tensor_type
-from kquants import execute as executor
 from kquants import journal
-from kquants.execute import derive, execute
-from kquants.plan import Item
+from kquants.execute import execute
 from kquants.quantizer import quantize_model
-from kquants.source import Bytes
-from tests.command import COMMAND, sha256
+from tests.command import kquants
 
 from .models import MODELS, TinyModel
 
@@ -31,92 +28,140 @@ LARGE = TinyModel("llama", {f"blk.{i}.ffn_up.weight": (2048, 1024) for i in rang
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of eight million weights, which takes long enough to be interrupted."""
+    """A model of eight million weights: 32 pieces."""
     path = tmp_path_factory.mktemp("large") / "in.gguf"
     LARGE.write(path)
     return path
 
 
-def start(source: Path, target: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Quantize in a process of its own."""
-    command = [COMMAND, "quantize", "--threads", "1", *arguments, source, target, "Q8_0"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def said_in_one_line(run: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The run failed with one line that holds these words."""
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert len(run.stderr.splitlines()) == 1, run.stderr
+    for word in words:
+        assert word in run.stderr
 
 
-def test_killed_at_any_moment_there_is_a_whole_file_or_none(tmp_path: Path, large: Path) -> None:
-    draw = random.Random(1)
-    with gguf_py.open(large) as model:
-        plan = quantize_model(model, tmp_path / "out.gguf", "Q8_0")
-        execute(plan)
-        whole = sha256(tmp_path / "out.gguf")
-        (tmp_path / "out.gguf").unlink()
-        seen = set()
-        for _ in range(100):
-            child = os.fork()
-            if child == 0:
-                execute(plan, threads=1)
-                os._exit(0)
-            time.sleep(draw.random() * 0.03)
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            there = (tmp_path / "out.gguf").exists()
-            seen.add(there)
-            if there:
-                assert sha256(tmp_path / "out.gguf") == whole
-                (tmp_path / "out.gguf").unlink()
-            for left in tmp_path.iterdir():  # killed between the last byte and the rename, it is whole
-                assert left.read_bytes()[:4] != b"GGUF" or sha256(left) == whole
-        assert False in seen
-        execute(plan)
-    assert [p.name for p in tmp_path.iterdir()] == ["out.gguf"], "a later run clears what a killed one left"
+CHANGED = """
+import errno, os, sys
+from kquants import execute, journal
+from kquants_cli.main import main
+
+journal._EVERY = 0.001
+{change}
+sys.argv[0] = "kquants"
+main()
+"""
+"""The command, in a process where something of the system is changed first."""
 
 
-class Stopped(Exception):
-    """Stands in for the end of the process."""
+def changed(change: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command after ``change``."""
+    command = [sys.executable, "-c", CHANGED.format(change=change), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("after", [1, 7, 30])
-def test_an_interrupted_run_goes_on(tmp_path: Path, large: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    with gguf_py.open(large) as model:
-        plan = quantize_model(model, tmp_path / "out.gguf", "Q8_0")
-        execute(plan)
-        whole = sha256(tmp_path / "out.gguf")
-        (tmp_path / "out.gguf").unlink()
-        written = 0
-        original = executor.write_all
+FULL = """
+real, calls = os.{name}, 0
+def full(*given):
+    global calls
+    calls += {counts}
+    if calls >= {which}:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return real(*given)
+os.{name} = full
+"""
+"""From some call on, the disk is full."""
 
-        def write(handle: int, data: memoryview, offset: int) -> None:
-            nonlocal written
-            written += 1
-            if written > after:
-                raise KeyboardInterrupt
-            original(handle, data, offset)
-
-        monkeypatch.setattr(executor, "write_all", write)
-        with pytest.raises(KeyboardInterrupt):
-            execute(plan, threads=1, resume=True)
-        monkeypatch.undo()
-        assert [p.name[:16] for p in tmp_path.iterdir()] == ["out.gguf.partial"]
-        summary = execute(plan, threads=2, resume=True)
-    assert summary.skipped == after * executor.PIECE
-    assert sha256(tmp_path / "out.gguf") == whole
-    assert [p.name for p in tmp_path.iterdir()] == ["out.gguf"]
+NO_ROOM_AHEAD = """
+def cannot(*given):
+    raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+os.posix_fallocate = cannot
+"""
+"""A file system that cannot reserve."""
 
 
-def test_ctrl_c_leaves_nothing(tmp_path: Path, large: Path) -> None:
-    for pause in (0.3, 0.6, 0.9):
-        child = start(large, tmp_path / "out.gguf")
-        time.sleep(pause)
-        child.send_signal(signal.SIGINT)
-        child.communicate()
-        names = {p.name for p in tmp_path.iterdir()}
-        assert names <= {"out.gguf"}
-        if names:
-            gguf_py.open(tmp_path / "out.gguf").close()
-            (tmp_path / "out.gguf").unlink()
+@pytest.mark.skipif(sys.platform != "linux", reason="the calls are those that are made on Linux")
+@pytest.mark.parametrize(
+    ("name", "which", "counts"),
+    [
+        ("posix_fallocate", 1, "1"),
+        ("posix_fallocate", 2, "1"),
+        ("ftruncate", 2, "1"),
+        ("pwrite", 1, "1"),
+        ("pwrite", 4, "1"),
+        ("pwrite", 60, "1"),
+        pytest.param("pwrite", 2, "bytes(given[1][:4]) == b'GGUF'", id="pwrite of the second header"),
+        ("fdatasync", 2, "1"),
+        ("fsync", 1, "1"),
+    ],
+)
+def test_a_disk_that_is_full_at_some_call(tmp_path: Path, large: Path, name: str, which: int, counts: str) -> None:
+    for kind in ("Q8_0", "Q4_0"):
+        (tmp_path / f"{kind}.gguf").write_bytes(b"what was there before")
+    change = FULL.format(name=name, which=which, counts=counts) + (NO_ROOM_AHEAD if name == "ftruncate" else "")
+    run = changed(change, "quantize", "--threads", "2", large, tmp_path / "{type}.gguf", "Q8_0,Q4_0")
+    said_in_one_line(run, "the disk is full", ".gguf")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["Q4_0.gguf", "Q8_0.gguf"]
+    assert {p.read_bytes() for p in tmp_path.iterdir()} == {b"what was there before"}
 
 
-def test_an_input_that_shrinks_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", NO_ROOM_AHEAD], ids=["told at once", "told while writing"])
+def test_a_file_system_that_is_full(tmp_path: Path, large: Path, before: str) -> None:
+    """A file system of a megabyte, which only the run and its children see."""
+    inside = f"mount -t tmpfs -o size=1m none {tmp_path} && "
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "sh", "-c", inside + "true"]).returncode:
+        pytest.skip("mounting a small file system is not permitted here")
+    script = inside + '"$@"; status=$?; ls -A "$0"; exit $status'
+    command = [sys.executable, "-c", CHANGED.format(change=before), "quantize", large, tmp_path / "out.gguf", "Q8_0"]
+    run = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, tmp_path, *command], capture_output=True, text=True, check=False
+    )
+    said_in_one_line(run, "the disk is full", "out.gguf")
+    assert "out.gguf" not in run.stdout
+
+
+def without_privilege() -> None:
+    """Take from root what lets it write where permissions forbid it; for others nothing changes."""
+    if os.geteuid() == 0:
+        drop_from_bounding_set, override_permissions = 24, 1
+        assert ctypes.CDLL(None).prctl(drop_from_bounding_set, override_permissions, 0, 0, 0) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux" and os.geteuid() == 0, reason="nothing is read-only for root here")
+def test_a_read_only_folder(tmp_path: Path, large: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    (folder / "out.gguf").write_bytes(b"what was there before")
+    folder.chmod(0o500)
+    for name in ("new.gguf", "out.gguf"):
+        run = kquants("quantize", large, folder / name, "Q8_0", before=without_privilege)
+        said_in_one_line(run, name, "permission denied")
+    assert [(p.name, p.read_bytes()) for p in folder.iterdir()] == [("out.gguf", b"what was there before")]
+    folder.chmod(0o700)
+
+
+SHRINKING = """
+real, calls = os.preadv, 0
+def shrinking(*given):
+    global calls
+    calls += 1
+    if calls == 5:
+        os.truncate(sys.argv[-3], 3_000_000)
+    return real(*given)
+os.preadv = shrinking
+"""
+"""The input is cut short while it is read."""
+
+
+def test_an_input_that_shrinks_while_it_is_read(tmp_path: Path, large: Path) -> None:
+    source = shutil.copy(large, tmp_path / "in.gguf")
+    run = changed(SHRINKING, "quantize", source, tmp_path / "out.gguf", "Q8_0")
+    said_in_one_line(run, "in.gguf", "3,000,000", "has become shorter")
+    assert [p.name for p in tmp_path.iterdir()] == ["in.gguf"]
+
+
+def test_an_input_that_shrank_after_it_was_planned(tmp_path: Path) -> None:
     MODELS["llama-untied"].write(tmp_path / "in.gguf")
     with gguf_py.open(tmp_path / "in.gguf") as model:
         plan = quantize_model(model, tmp_path / "out.gguf", "Q4_K_M")
@@ -124,37 +169,6 @@ def test_an_input_that_shrinks_is_told(tmp_path: Path) -> None:
     with pytest.raises(KQuantsError, match=r"in\.gguf.* has become shorter"):
         execute(plan)
     assert [p.name for p in tmp_path.iterdir()] == ["in.gguf"]
-
-
-def test_another_run_that_writes_the_same_is_not_disturbed(tmp_path: Path, large: Path) -> None:
-    with gguf_py.open(large) as model:
-        plan = quantize_model(model, tmp_path / "out.gguf", "Q8_0")
-
-    def again(item: Item, lo: int, data: Bytes) -> None:
-        pass
-
-    original = executor._take_turns
-
-    def meanwhile(work: executor._Work) -> None:
-        with pytest.raises(KQuantsError, match="another run is writing it"):
-            execute(plan)
-        executor._take_turns = original
-        original(work)
-
-    executor._take_turns = meanwhile
-    try:
-        execute(plan, threads=1)
-    finally:
-        executor._take_turns = original
-    assert [p.name for p in tmp_path.iterdir()] == ["out.gguf"]
-    derive(plan, again)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
-def test_a_read_only_folder(tmp_path: Path, large: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0o500)
-    child = start(large, tmp_path / "locked" / "out.gguf")
-    assert child.communicate()[1].count(b"\n") == 1 and child.returncode == 1
 
 
 def test_what_is_not_a_number_is_named_with_its_place(tmp_path: Path) -> None:
