@@ -7,13 +7,15 @@ that it is known, not hoped, whether the way back is exact.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from gguf_py import GGUFFile, KQuantsError, tensor_type
@@ -24,20 +26,18 @@ from kquants.execute import derive
 from kquants.source import Source, converted, of_tensors
 
 from .. import checkpoint as checkpoints
-from .. import config as configs
 from .. import definition as definitions
 from ..convert import Converted, prepare
 from ..definition import Definition
 from ..files import Shape, plan
 from ..general import CARD, SAMPLING
 from ..outtype import OUTTYPES
-from ..rope import llama3_factors
 from . import names, tokenizer
+from .solve import POOLING, TOKENIZER, Fact, Problem, Score, solve
+from .undo import Lacking
 
 _STEP = 8 << 20
 """Bytes of a tensor that are written at a time."""
-_FACTORS = (8.0, 32.0, 16.0, 4.0, 2.0)
-"""Stretches of the rope that Llama 3 models were published with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,12 @@ def export(file: GGUFFile, folder: Path, progress: Callable[[int], None] = lambd
         raise KQuantsError(f"cannot write {folder}: there is no folder {folder.parent}")
     if COUNT in file.fields:
         raise KQuantsError(f"{file.path} is a shard: merge the set first, then export the whole")
-    page = _page(file)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.partial-", dir=folder.absolute().parent) as scratch:
         # The folder's name counts when it is converted: the checkpoint gets its own at once.
         made = Path(scratch) / folder.name
         made.mkdir()
         try:
-            found = _write(file, page, made, progress)
+            found = _write(file, made, progress)
             if folder.exists():
                 folder.rmdir()
             made.rename(folder)
@@ -86,89 +85,162 @@ def export(file: GGUFFile, folder: Path, progress: Callable[[int], None] = lambd
     return found
 
 
-def _page(file: GGUFFile) -> Definition:
-    architecture = file.metadata.get("general.architecture")
-    pages = [definitions.load(path) for path in dict.fromkeys(definitions.classes().values())]
-    fitting = [page for page in pages if page.architecture == architecture and page.classes]
-    named = [page for page in fitting if page.name == architecture]
-    if not fitting:
-        known = ", ".join(sorted({page.architecture for page in pages}))
-        raise KQuantsError(f"{file.path}: no page tells the way back from architecture {architecture!r}, only {known}")
-    return (named or fitting)[0]
+@dataclass(frozen=True)
+class _Origin:
+    """A checkpoint that the file may have come from: the page, the model's class and the whole configuration."""
+
+    page: Definition
+    model_class: str
+    config: dict[str, Any]
+    score: Score
 
 
-def _write(file: GGUFFile, page: Definition, folder: Path, progress: Callable[[int], None]) -> Exported:
+def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exported:
     rounded = any(t.type.quantized for t in file.tensors.values())
-    settings = tokenizer.write(file, folder)
-    _dump(folder / "tokenizer_config.json", settings)
-    _write_card(file, folder)
-    configurations = list(_configurations(file, page, rounded))
-    config = configurations[0]
-    sources = of_tensors(dict(file.tensors))
     f16 = tensor_type("F16")
-    plain = {name: converted(s, f16) if s.type.quantized else s for name, s in sources.items()}
-    scope = configs.scope(
-        config, page, model_class=config["architectures"][0], file_type=1, tokenizer_config=settings, files=[]
-    )
-    _write_shards(folder, names.tensors(page, scope, plain), progress)
+    sources = {n: converted(s, f16) if s.type.quantized else s for n, s in of_tensors(dict(file.tensors)).items()}
+    origin, shards = _found(file, sources)
+    settings = tokenizer.write(file, folder, str(origin.page.vocabulary["scheme"]))
+    config = dict(origin.config)
+    if (added := config.pop(TOKENIZER, None)) is not None:
+        _dump(folder / "tokenizer_config.json", settings | added)
+    if (pooling := config.pop(POOLING, None)) is not None:
+        _write_pooling(folder, pooling)
+    _dump(folder / "config.json", config)
+    _write_card(file, folder)
+    if shards:
+        _write_shards(folder, shards, progress)
     outtypes = {number: name for name, number in OUTTYPES.items()}
     outtype = "f16" if rounded else outtypes.get(file.metadata.get("general.file_type", 1), "f16")
-    best: tuple[int, Exported, dict[str, Any]] | None = None
-    for config in configurations:
-        _dump(folder / "config.json", config)
-        found = _again(file, folder, config["architectures"][0], outtype, rounded)
-        wrong = len(found.keys) + len(found.header)
-        if best is None or wrong < best[0]:
-            best = wrong, found, config
-        if not wrong:
+    return _again(file, folder, origin.model_class, outtype, rounded)
+
+
+# --------------------------------------------------------------------------------------------------------- the origin
+
+
+def _found(file: GGUFFile, sources: Mapping[str, Source]) -> tuple[_Origin, list[dict[str, Source]]]:
+    """The origin whose configuration comes nearest, of those that know every tensor; and its tensors by shard."""
+    fault: KQuantsError | None = None
+    origins: list[_Origin] = []
+    for origin in _origins(file, sources):
+        origins.append(origin)
+        if not origin.score.broken + origin.score.wrong + origin.score.moved:
             break
-    assert best is not None
-    _dump(folder / "config.json", best[2])
-    return best[1]
+    for origin in sorted(origins, key=lambda o: o.score):
+        try:
+            return _with_tensors(file, origin, sources)
+        except KQuantsError as other:
+            fault = fault or other
+    for origin in _origins(file, sources, {o.page.name for o in origins}):
+        try:
+            return _with_tensors(file, origin, sources)
+        except KQuantsError:
+            continue
+    assert fault is not None
+    raise KQuantsError(f"{file.path}: {fault}") from fault
 
 
-# ------------------------------------------------------------------------------------------------------ configuration
+def _with_tensors(
+    file: GGUFFile, origin: _Origin, sources: Mapping[str, Source]
+) -> tuple[_Origin, list[dict[str, Source]]]:
+    """The origin, with sizes in its configuration that only the tensors tell, and its tensors by shard."""
+    for _ in range(8):
+        problem = Problem(origin.page, file.fields, origin.model_class, more=_seen(file, origin.page))
+        try:
+            return origin, names.tensors(origin.page, problem.scope(origin.config), sources)
+        except Lacking as lacking:
+            origin = replace(origin, config={**origin.config, **lacking.keys})
+    raise KQuantsError(f"the page of {origin.page.name} asks for too many sizes")
 
 
-def _configurations(file: GGUFFile, page: Definition, rounded: bool) -> Iterator[dict[str, Any]]:
-    """Configurations that the metadata may have come from: they differ in the model's class and type."""
-    metadata = file.metadata
-    said = names.configuration(page, metadata)
-    for kind, number in tokenizer.ids(file).items():
-        said[f"{kind}_token_id"] = number
-    scaling = names.rope_scaling(metadata, page.architecture) or _llama3(file)
-    if scaling is not None:
-        said["rope_scaling"] = scaling
-    said.setdefault("vocab_size", file.fields["tokenizer.ggml.tokens"].count)
+def _origins(file: GGUFFile, sources: Mapping[str, Source], but: Collection[str] = ()) -> Iterator[_Origin]:
+    for page in _pages(file):
+        if page.name in but:
+            continue
+        known = {key: _weights(sources.get(key)) for key in page.generate}
+        size = str(page.vocabulary.get("size", "vocab_size"))
+        facts = [Fact(page.generate[key], weights) for key, weights in known.items()]
+        facts += [Fact(page.architecture[1:], _architecture(file))] if page.architecture.startswith("=") else []
+        facts += [Fact(size, _tokens(file))] if _tokens(file) else []
+        facts += names.facts(page, sources)
+        page = replace(page, architecture=_architecture(file))
+        for kind, model_class in _classes(page, file):
+            problem = Problem(page, file.fields, model_class, tuple(facts), _seen(file, page))
+            base = _base(file, str(page.vocabulary["scheme"]))
+            config, score = solve(problem, {"architectures": [model_class], "model_type": kind, **base})
+            yield _Origin(page, model_class, config, score)
+
+
+def _architecture(file: GGUFFile) -> str:
+    return str(file.metadata.get("general.architecture"))
+
+
+def _pages(file: GGUFFile) -> list[Definition]:
+    """The pages of the file's architecture that make vocabularies like its own, the one of its name first."""
+    architecture = _architecture(file)
+    pages = [definitions.load(path) for path in dict.fromkeys(definitions.classes().values())]
+    known = {page.name: re.findall(r"'([^']+)'", page.architecture[1:]) or [page.architecture] for page in pages}
+    fitting = [page for page in pages if architecture in known[page.name]]
+    if not fitting:
+        every = ", ".join(sorted({name for names in known.values() for name in names}))
+        raise KQuantsError(f"{file.path}: no page tells the way back from architecture {architecture!r}, only {every}")
+    there = [page for page in fitting if tokenizer.fits(str(page.vocabulary["scheme"]), file)] or fitting
+    tokenizer.settings(file, str(there[0].vocabulary["scheme"]))
+    return sorted(there, key=lambda page: (page.architecture.startswith("="), page.name != architecture))
+
+
+def _classes(page: Definition, file: GGUFFile) -> Iterator[tuple[str, str]]:
+    """Model types and classes that the page's expressions tell apart, the likely ones first."""
+    texts = " ".join([text for _, text in page.metadata] + list(page.derived.values()))
+    kinds = [kind for kind in page.defaults if kind != "any"]
+    kinds += [kind for kind in re.findall(r"get\('model_type'\) == '(\w+)'", texts) if kind not in kinds]
+    experts = f"{_architecture(file)}.expert_count" in file.metadata
+    kinds.sort(key=lambda kind: (("x" in kind or "moe" in kind) != experts, kind != page.architecture))
+    for kind in kinds or [page.name]:
+        plain = kind.removesuffix("_text").replace("_", "").replace("-", "")
+        own = [c for c in page.classes if c.lower().startswith(plain) and c.endswith("ForCausalLM")]
+        first = (own or list(page.classes))[0]
+        others = [c for c in page.classes if c != first] if "model_class" in texts else []
+        for model_class in [first, *others]:
+            yield kind, model_class
+
+
+def _seen(file: GGUFFile, page: Definition) -> dict[str, Any]:
+    """What expressions see besides the configuration."""
+    return {"tokenizer_config": tokenizer.settings(file, str(page.vocabulary["scheme"]))}
+
+
+def _weights(source: Source | None) -> list[float] | None:
+    if source is None:
+        return None
+    spelled: list[float] = source.rows(0, source.count).view(np.float32).reshape(-1).tolist()
+    return spelled
+
+
+def _tokens(file: GGUFFile) -> int:
+    tokens = file.fields.get("tokenizer.ggml.tokens")
+    return (tokens.count or 0) if tokens is not None else 0
+
+
+def _base(file: GGUFFile, scheme: str) -> dict[str, Any]:
+    """What a configuration says besides what its page asks for."""
+    said: dict[str, Any] = {f"{kind}_token_id": number for kind, number in tokenizer.wanted(file, scheme).items()}
+    types = file.metadata.get("tokenizer.ggml.token_type_count")
+    said |= {} if types is None else {"type_vocab_size": types}
+    said |= {"vocab_size": _tokens(file)} if _tokens(file) else {}
     said["tie_word_embeddings"] = "output.weight" not in file.tensors
     dtypes = {t.type.name for t in file.tensors.values() if len(t.shape) > 1}
     said["torch_dtype"] = "float32" if dtypes == {"F32"} else "bfloat16" if dtypes == {"BF16"} else "float16"
-    kinds = [kind for kind in page.defaults if kind != "any"] or [page.name]
-    experts = f"{page.architecture}.expert_count" in metadata
-    kinds.sort(key=lambda kind: (("x" in kind or "moe" in kind) != experts, kind != page.architecture))
-    for kind in kinds:
-        own = [c for c in page.classes if c.lower().startswith(kind.replace("_", "")) and c.endswith("ForCausalLM")]
-        yield {"architectures": [(own or list(page.classes))[0]], "model_type": kind, **said}
+    return said
 
 
-def _llama3(file: GGUFFile) -> dict[str, Any] | None:
-    """Llama 3's scaling of the rope, recognized by the factors that the file spells out."""
-    factors = file.tensors.get("rope_freqs.weight")
-    if factors is None:
-        return None
-    spelled = factors.to_numpy().reshape(-1).tolist()
-    theta = file.metadata.get(f"{file.metadata['general.architecture']}.rope.freq_base", 10000.0)
-    for factor in _FACTORS:
-        said = {
-            "rope_type": "llama3",
-            "factor": factor,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 8192,
-        }
-        if llama3_factors({**said, "rope_theta": theta}, 2 * len(spelled)) == spelled:
-            return said
-    raise KQuantsError(f"{file.path}: the factors in rope_freqs.weight are none that a known scaling of the rope gives")
+def _write_pooling(folder: Path, pooling: int) -> None:
+    """How sentence-transformers' modules pool."""
+    flags = {1: "pooling_mode_mean_tokens", 2: "pooling_mode_cls_token", 3: "pooling_mode_lasttoken"}
+    (folder / "1_Pooling").mkdir()
+    _dump(folder / "1_Pooling" / "config.json", {flags[pooling]: True} if pooling in flags else {})
+    module = {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+    (folder / "modules.json").write_text(json.dumps([module], indent=2) + "\n", encoding="utf-8")
 
 
 def _write_card(file: GGUFFile, folder: Path) -> None:
@@ -236,7 +308,7 @@ def _write_safetensors(path: Path, tensors: Mapping[str, Source], progress: Call
 
 def _again(file: GGUFFile, folder: Path, model_class: str, outtype: str, rounded: bool) -> Exported:
     with checkpoints.open(folder) as opened:
-        made = prepare(opened, outtype)
+        made = prepare(opened, outtype, vocab_only=not file.tensors)
         (out,) = plan(made, Path(file.path), Shape()).outputs
         expected = parse(memoryview(out.layout.header), out.layout.size, file.path)
         keys = [c for c in key_changes(file.fields, expected.fields) if not (rounded and c.key == "general.file_type")]

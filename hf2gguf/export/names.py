@@ -1,82 +1,56 @@
-"""The way back through an architecture's page: what metadata and tensors were in a checkpoint."""
+"""The way back through an architecture's page for tensors: what names and shapes they had in a checkpoint."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
 
 from gguf_py import KQuantsError
 from kquants.source import Source
 
-from .. import transform
 from ..definition import Definition
 from ..expression import Scope, evaluate, pipeline
+from ..tensors import kept
+from .solve import Fact
+from .undo import Lacking, Steps, undone
 
-_ALTERNATIVES = re.compile(r"first\((?P<keys>'[^()]*')\)(?: or \w+)?")
-_ONE = re.compile(r"get\('(?P<key>\w+)'(?:, [^()]*)?\)(?: or .*)?|(?P<name>[a-z]\w*)")
-_ROPE = re.compile(r"get\(rope_full, 'rope_theta'\)")
-_USUAL = (
-    "num_hidden_layers max_position_embeddings hidden_size intermediate_size num_attention_heads num_key_value_heads "
-    "rms_norm_eps layer_norm_eps num_local_experts num_experts num_experts_per_tok"
-).split()
-_HOLE = re.compile(r"\\\{(\w+)\\\}")
+_HOLE = re.compile(r"\{([^}]+)\}")
 _SUFFIXES = ("", ".weight", ".bias")
+_LITERAL = re.compile(r"(?P<start>\^?)(?P<text>(?:[\w-]|\\\.)*)(?P<end>\$?)")
+"""A pattern that matches one text only, perhaps only at one end."""
+_LAYERS = 4096
 
 
-def configuration(page: Definition, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Configuration keys whose values metadata states: those that the page copies, by whatever name it prefers."""
-    config: dict[str, Any] = {}
-    for key, expression in page.metadata:
-        value = metadata.get(key if key.startswith("general.") else f"{page.architecture}.{key}")
-        name = _key(page, expression)
-        if value is not None and name is not None and not key.startswith("general."):
-            config.setdefault(name, _plain(value))
-    return config
+@dataclass(frozen=True)
+class _Target:
+    """What becomes of a tensor, or of a part of it."""
+
+    stem: str
+    steps: Steps
 
 
-def _key(page: Definition, expression: str) -> str | None:
-    """The configuration key that an expression copies; None when it does anything else."""
-    if _ROPE.fullmatch(expression):
-        return "rope_theta"
-    if found := _ALTERNATIVES.fullmatch(expression):
-        names = re.findall(r"'(\w+)'", found["keys"])
-        return next((str(name) for name in names if name in _USUAL), str(names[0]))
-    if found := _ONE.fullmatch(expression):
-        name: str = found["key"] or found["name"]
-        if name == "head_size":  # head_dim, or made of others: attention.key_length tells which
-            return None
-        derived = page.derived.get(name)
-        return name if derived is None else _key(page, derived)
-    return None
+@dataclass(frozen=True)
+class _Candidate:
+    """A tensor of the checkpoint, or the experts of a layer, and the model's tensors that it accounts for."""
+
+    covers: tuple[str, ...]
+    made: Mapping[str, Source]
+    stack: str = ""
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON spells it: a float32 by the fewest digits that give it back."""
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
-    return float(str(np.float32(value))) if isinstance(value, float) else value
-
-
-def rope_scaling(metadata: Mapping[str, Any], architecture: str) -> dict[str, Any] | None:
-    """Linear or YaRN scaling as a configuration has it."""
-    prefix = f"{architecture}.rope.scaling."
-    kind = metadata.get(prefix + "type")
-    if kind is None:
-        return None
-    names = {
-        "factor": "factor",
-        "original_context_length": "original_max_position_embeddings",
-        "yarn_ext_factor": "extrapolation_factor",
-        "yarn_attn_factor": "attention_factor",
-        "yarn_beta_fast": "beta_fast",
-        "yarn_beta_slow": "beta_slow",
-    }
-    said = {name: _plain(metadata[prefix + key]) for key, name in names.items() if prefix + key in metadata}
-    return {"rope_type": kind, **said}
+def facts(page: Definition, sources: Mapping[str, Source]) -> list[Fact]:
+    """What the sizes of stacked tensors say about expressions of the page."""
+    found: dict[str, Fact] = {}
+    for text, targets in _routes(page):
+        for target in targets:
+            stacks = [texts[0] for name, texts in target.steps if name == "stack"]
+            pattern = re.compile(_HOLE.sub(r"\\d+", re.escape(target.stem).replace(r"\{", "{").replace(r"\}", "}")))
+            sizes = {s.shape[0] for n, s in sources.items() if pattern.fullmatch(re.sub(r"\.(weight|bias)$", "", n))}
+            if stacks and "{e}" in text and len(sizes) == 1:
+                found[stacks[0]] = Fact(stacks[0], sizes.pop())
+    return list(found.values())
 
 
 def tensors(page: Definition, scope: Scope, sources: Mapping[str, Source]) -> list[dict[str, Source]]:
@@ -85,24 +59,22 @@ def tensors(page: Definition, scope: Scope, sources: Mapping[str, Source]) -> li
     Converting reads shard by shard and a shard's tensors by name: where the model's order is another, a new shard
     begins. Raises KQuantsError naming a tensor that cannot be taken back.
     """
-    seen: set[str] = set()
+    left = [name for name in sources if name not in page.generate]
     groups: list[dict[str, Source]] = []
-    stacked = ""
-    for name, source in sources.items():
-        if name in page.generate:
-            continue
-        fitting = [made for made in _candidates(page, scope, name, source) if not seen & set(made)]
+    stacked, taken = "", set[str]()
+    while left:
+        fitting = [c for c in _candidates(page, scope, left, sources) if not taken & set(c.made)]
         # Experts one by one where a page knows them so: it may know some, packed otherwise, only together.
-        undone = max(fitting, key=lambda made: len(made) > 1, default=None)
-        if undone is None:
-            raise KQuantsError(f"tensor {name!r}: the page of {page.name} does not say what it was in a checkpoint")
-        seen |= set(undone)
-        layer = name.rsplit(".", 2)[0] if len(undone) > 1 else ""
-        if layer and layer == stacked:
-            groups[-1] |= undone  # the experts of a layer are made into tensors when all have come
+        chosen = max(fitting, key=lambda c: bool(c.stack), default=None)
+        if chosen is None:
+            raise KQuantsError(f"tensor {left[0]!r}: the page of {page.name} does not say what it was in a checkpoint")
+        taken |= set(chosen.made)
+        left = [name for name in left if name not in chosen.covers]
+        if chosen.stack and chosen.stack == stacked:
+            groups[-1] |= chosen.made  # the experts of a layer are made into tensors when all have come
         else:
-            groups.append(undone)
-        stacked = layer
+            groups.append(dict(chosen.made))
+        stacked = chosen.stack
     shards: list[dict[str, Source]] = []
     for group in groups:
         if shards and min(group) > max(shards[-1]):
@@ -112,53 +84,141 @@ def tensors(page: Definition, scope: Scope, sources: Mapping[str, Source]) -> li
     return [dict(sorted(shard.items())) for shard in shards]
 
 
-def _candidates(page: Definition, scope: Scope, name: str, source: Source) -> Iterator[dict[str, Source]]:
-    """What the tensor may have been: the page's own names before those it shares."""
+def _routes(page: Definition) -> Iterator[tuple[str, list[_Target]]]:
+    """The page's own patterns before those it shares, each with its targets."""
     for text, targets in page.tensors.items():
-        for target in (targets,) if isinstance(targets, str) else targets:
-            if not target or (isinstance(targets, list) and len(targets) > 1):
-                continue  # nothing, or a part of something larger
-            stem, steps = pipeline(target)
-            pattern = re.compile(_HOLE.sub(r"(?P<\1>\\d+)", re.escape(stem)))
-            for suffix in _SUFFIXES:
-                if not name.endswith(suffix):
-                    continue
-                match = pattern.fullmatch(name.removesuffix(suffix) if suffix else name)
-                if match is None:
-                    continue
-                numbers = {k: int(v) for k, v in match.groupdict().items()}
-                made = _undone(source, steps, scope.over(**numbers, shape=list(source.shape)))
-                if made is not None:
-                    yield {_filled(text, {**numbers, "e": e}) + suffix: part for e, part in enumerate(made)}
+        said = (targets,) if isinstance(targets, str) else targets
+        yield text, [_Target(*pipeline(target)) for target in said if target]
 
 
-def _filled(text: str, numbers: dict[str, int]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda hole: str(numbers[hole[1]]), text)
+def _candidates(
+    page: Definition, scope: Scope, left: Sequence[str], sources: Mapping[str, Source]
+) -> Iterator[_Candidate]:
+    """What the first of the tensors that are left may have been."""
+    name = left[0]
+    for text, targets in _routes(page):
+        if any(step == "copies" or step == "concat" for target in targets for step, _ in target.steps):
+            continue
+        for suffix in _SUFFIXES:
+            if not name.endswith(suffix):
+                continue
+            for target in targets:
+                numbers = _matched(target.stem, name.removesuffix(suffix), scope)
+                if numbers is not None:
+                    made = _made(page, text, targets, suffix, numbers, scope, left, sources)
+                    if made is not None:
+                        yield made
 
 
-def _undone(source: Source, steps: Any, scope: Scope) -> list[Source] | None:
-    """The operations taken back, the last first: several sources where experts were stacked; None if that cannot be."""
-    parts = [source]
-    for operation, texts in reversed(steps):
-        arguments = [evaluate(text, scope) for text in texts]
-        if operation == "stack" and len(parts) == 1:
-            parts = _split(parts[0])
-        elif operation == "permute":
-            parts = [transform.unpermute(part, *arguments) for part in parts]
-        elif operation == "unpermute":
-            parts = [transform.permute(part, *arguments) for part in parts]
-        elif operation == "transpose":
-            parts = [transform.transpose(part) for part in parts]
-        elif operation == "add":
-            parts = [transform.add(part, -arguments[0]) for part in parts]
+def _made(
+    page: Definition,
+    text: str,
+    targets: Sequence[_Target],
+    suffix: str,
+    numbers: Mapping[str, int],
+    scope: Scope,
+    left: Sequence[str],
+    sources: Mapping[str, Source],
+) -> _Candidate | None:
+    inner = scope.over(**numbers)
+    try:
+        here = [t for t in targets if all(evaluate(a[0], inner) for op, a in t.steps if op == "when")]
+        covers = tuple(_filled(t.stem, inner) + suffix for t in here)
+        if not covers or any(name not in sources for name in covers):
+            return None
+        if covers != tuple(left[: len(covers)]):
+            return None  # the parts of a tensor come one after another
+        pipes = [tuple(step for step in t.steps if step[0] not in ("when", "stack")) for t in here]
+        parts = [sources[name] for name in covers]
+        if any(step == "stack" for t in here for step, _ in t.steps):
+            return _stacked(page, text, suffix, inner, covers, parts, pipes)
+        whole = undone(parts, pipes, inner)
+    except Lacking:
+        raise
+    except KQuantsError:
+        return None
+    original = None if whole is None else _original(_filled(text, inner) + suffix, page)
+    return None if original is None or whole is None else _Candidate(covers, {original: whole})
+
+
+def _stacked(
+    page: Definition,
+    text: str,
+    suffix: str,
+    scope: Scope,
+    covers: tuple[str, ...],
+    parts: Sequence[Source],
+    pipes: Sequence[Steps],
+) -> _Candidate | None:
+    """The experts, one by one."""
+    if len(parts) != 1 or "{e}" not in text:
+        return None
+    made: dict[str, Source] = {}
+    for e, matrix in enumerate(_split(parts[0])):
+        whole = undone([matrix], pipes, scope)
+        name = _original(_filled(text, scope.over(e=e)) + suffix, page)
+        if whole is None or name is None:
+            return None
+        made[name] = whole
+    return _Candidate(covers, made, _filled(text.split("{e}")[0], scope) + suffix)
+
+
+def _matched(stem: str, name: str, scope: Scope) -> dict[str, int] | None:
+    """The numbers with which a target's name is ``name``; a hole may be an expression of another number."""
+    pieces = _HOLE.split(stem)
+    plain = [hole for hole in pieces[1::2] if hole.isidentifier() and len(hole) == 1]
+    pattern = ""
+    for at, piece in enumerate(pieces):
+        pattern += re.escape(piece) if at % 2 == 0 else f"(?P<_{at}>.*)" if piece not in plain else r"(\d+)"
+    found = re.fullmatch(pattern, name)
+    if found is None:
+        return None
+    holes = dict(zip(pieces[1::2], found.groups(), strict=True))
+    numbers = {hole: int(text) for hole, text in holes.items() if hole in plain}
+    for hole, text in holes.items():
+        if hole in plain:
+            continue
+        variables = [v for v in re.findall(r"\b[a-z]\b", hole) if v not in numbers and v not in scope]
+        for number in range(_LAYERS) if variables else (0,):
+            try:
+                if str(evaluate(hole, scope.over(**numbers, **dict.fromkeys(variables, number)))) == text:
+                    numbers |= dict.fromkeys(variables, number)
+                    break
+            except KQuantsError:
+                return None
         else:
             return None
-    return parts
+    return numbers
+
+
+def _filled(text: str, scope: Scope) -> str:
+    return _HOLE.sub(lambda hole: str(evaluate(hole[1], scope)), text)
+
+
+def _original(known: str, page: Definition) -> str | None:
+    """A checkpoint's name for what the patterns know as ``known``; None if converting would not find it.
+
+    Endings are those that models have been published with, prefixes are left away.
+    """
+    before: list[str] = []
+    behind = [known]
+    for pattern, into in page.rename:
+        literal = _LITERAL.fullmatch(pattern)
+        if literal is None or not into or "\\" in into or "{" in into:
+            continue
+        text = literal["text"].replace("\\.", ".")
+        if literal["end"] and known.endswith(into) and into not in _SUFFIXES:
+            before.append(known.removesuffix(into) + text)
+        elif literal["start"] and known.startswith(into):
+            behind.append(text + known.removeprefix(into))
+        elif not literal["end"] and not literal["start"]:
+            behind.append(known.replace(into, text))
+    return next((name for name in [*before, *behind] if list(kept([name], page)) == [(name, known)]), None)
 
 
 def _split(source: Source) -> list[Source]:
     """The matrices of a stack."""
-    count, height = source.shape[0], int(np.prod(source.shape[1:-1]))
+    count, height = source.shape[0], prod(source.shape[1:-1])
 
     def part(e: int) -> Source:
         return replace(

@@ -1,137 +1,163 @@
-"""The tokenizer's files of a checkpoint, from a GGUF file's vocabulary."""
+"""The tokenizer's files of a checkpoint, from a GGUF file's vocabulary: what its scheme reads, and the settings."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gguf_py import GGUFFile, KQuantsError
 
-from ..tokenizer.pre import SPLITS
+from ..tokenizer import SCHEMES
 from ..tokenizer.sentencepiece import TokenKind
-from . import pieces
+from ..tokenizer.special import KINDS
+from . import libraries, pieces
+from .vocabulary import Vocabulary, read
 
-_KINDS = {"bos": "bos", "eos": "eos", "unknown": "unk", "seperator": "sep", "padding": "pad", "mask": "mask"}
+_IDS = {"bos": "bos", "eos": "eos", "unknown": "unk", "seperator": "sep", "padding": "pad", "mask": "mask"}
 """What the format calls a special token, and what configurations do."""
-_ALIKE = {"smollm": "starcoder", "refact": "starcoder", "command-r": "starcoder", "olmo": "gpt-2", "mpt": "gpt-2"}
-"""Pre-tokenizers that cut a text as another one does."""
-ADDED = -1000.0
-"""The score by which a token that was added to a SentencePiece vocabulary is known."""
+_MODELS = {
+    "bert": ("bert",),
+    "roberta": ("gpt2",),
+    "xlm-roberta": ("t5",),
+    "nomic-bert-moe": ("t5",),
+    "t5": ("t5", "llama"),
+    "none": ("none",),
+    "tekken": ("gpt2",),
+    "llama": ("llama",),
+    "gpt2": ("gpt2",),
+}
+"""Models of vocabularies that some schemes make; the others make what comes."""
+_CLASSES = {
+    ("bert", "bert"): "BertTokenizer",
+    ("jina-bert", "bert"): "BertTokenizer",
+    ("jina-bert", "gpt2"): "RobertaTokenizer",
+    ("roberta", "gpt2"): "RobertaTokenizer",
+    ("phi3", "gpt2"): "GPT2Tokenizer",
+    ("t5", "t5"): "T5Tokenizer",
+    ("xlm-roberta", "t5"): "XLMRobertaTokenizer",
+}
+_BYTES_APART = ("llama-hf", "xverse", "deci")
+"""Schemes that read BPE with byte fallback from ``tokenizer.json``."""
+
+
+def fits(scheme: str, file: GGUFFile) -> bool:
+    """Whether a scheme can make a vocabulary of the file's model."""
+    model = file.metadata.get("tokenizer.ggml.model")
+    return model in _MODELS.get(scheme, (model,))
 
 
 def ids(file: GGUFFile) -> dict[str, int]:
     """Special tokens by the names that configurations use, in the file's order."""
-    found = {kind: file.metadata.get(f"tokenizer.ggml.{key}_token_id") for key, kind in _KINDS.items()}
-    order = [key.removeprefix("tokenizer.ggml.").removesuffix("_token_id") for key in file.metadata]
-    kept = {_KINDS[key]: found[_KINDS[key]] for key in order if key in _KINDS}
-    return {kind: int(number) for kind, number in kept.items() if number is not None}
+    keys = (key.removeprefix("tokenizer.ggml.").removesuffix("_token_id") for key in file.metadata)
+    return {_IDS[key]: int(file.metadata[f"tokenizer.ggml.{key}_token_id"]) for key in keys if key in _IDS}
 
 
-def write(file: GGUFFile, folder: Path) -> dict[str, Any]:
-    """Write ``tokenizer.model`` or ``tokenizer.json``; returns what ``tokenizer_config.json`` should say.
-
-    Raises KQuantsError for a vocabulary of a kind that cannot be taken back.
-    """
-    model = file.metadata.get("tokenizer.ggml.model")
-    if model == "llama":
-        return _write_pieces(file, folder)
-    if model == "gpt2":
-        return _write_bpe(file, folder)
-    raise KQuantsError(f"{file.path}: a {model!r} vocabulary cannot be exported, only 'llama' and 'gpt2' ones can")
-
-
-def _write_pieces(file: GGUFFile, folder: Path) -> dict[str, Any]:
-    """SentencePiece: ``tokenizer.model``, the tokens that were added to it in the configuration."""
-    config = _common(file, "LlamaTokenizer")
-    texts = list(file.metadata["tokenizer.ggml.tokens"])
-    scores, kinds = (_numbers(file, key, len(texts)) for key in ("scores", "token_type"))
-    special = {k: v for k, v in ids(file).items() if k in ("bos", "eos", "pad")}
-    unknown = [i for i, kind in enumerate(kinds) if kind == TokenKind.UNKNOWN]
-    if len(unknown) != 1:
-        raise KQuantsError(f"{file.path}: {len(unknown)} tokens are marked unknown, a SentencePiece model has one")
-    end = 1 + max(i for i, text in enumerate(texts) if not _filler(i, text, kinds[i]))
-    added = {
-        str(i): {"content": texts[i], "special": kinds[i] == TokenKind.CONTROL}
-        for i in range(end)
-        if kinds[i] == TokenKind.USER_DEFINED or (kinds[i] == TokenKind.CONTROL and scores[i] == ADDED)
-    }
-    if added:
-        config["added_tokens_decoder"] = added
-    prefix = bool(file.metadata.get("tokenizer.ggml.add_space_prefix", True))
-    data = pieces.model(texts[:end], scores[:end], kinds[:end], {"unk": unknown[0], **special}, prefix)
-    (folder / "tokenizer.model").write_bytes(data)
-    return config
-
-
-def _write_bpe(file: GGUFFile, folder: Path) -> dict[str, Any]:
-    """Byte-level BPE: ``tokenizer.json`` with the expressions that its pre-tokenizer cuts by."""
-    texts = list(file.metadata["tokenizer.ggml.tokens"])
-    kinds = _numbers(file, "token_type", len(texts))
-    name = file.metadata.get("tokenizer.ggml.pre")
-    known = {split: (bool(whole_words), expressions) for split, whole_words, expressions in SPLITS}
-    if name not in known and name not in _ALIKE:
-        raise KQuantsError(f"{file.path}: how the pre-tokenizer {name!r} cuts a text is not known here")
-    whole_words, expressions = known[_ALIKE.get(str(name), str(name))]
-    cuts = [{"type": "Split", "pattern": {"Regex": e}, "behavior": "Isolated", "invert": False} for e in expressions]
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-    document = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {"id": i, "content": texts[i], **flags, "special": kind == TokenKind.CONTROL}
-            for i, kind in enumerate(kinds)
-            if kind in (TokenKind.CONTROL, TokenKind.USER_DEFINED)
-        ],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [*cuts, byte_level]},
-        "post_processor": None,
-        "decoder": byte_level,
-        "model": {
-            "type": "BPE",
-            "ignore_merges": whole_words,
-            # Added tokens too: one that the model does not know would get the next free id.
-            "vocab": {texts[i]: i for i, kind in enumerate(kinds) if kind != TokenKind.UNUSED},
-            "merges": list(file.metadata.get("tokenizer.ggml.merges", [])),
-        },
-    }
-    (folder / "tokenizer.json").write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
-    return _common(file, "PreTrainedTokenizerFast")
-
-
-def _filler(index: int, text: str, kind: int) -> bool:
-    """Whether a token only fills the vocabulary up to the model's size: converting makes it again."""
-    return kind == TokenKind.UNUSED and text == f"[PAD{index}]"
-
-
-def _numbers(file: GGUFFile, key: str, count: int) -> list[Any]:
-    found = file.metadata.get(f"tokenizer.ggml.{key}")
-    if found is None or len(found) != count:
-        raise KQuantsError(f"{file.path}: tokenizer.ggml.{key} should have {count} items")
-    return [n.item() if hasattr(n, "item") else n for n in found]
-
-
-def _common(file: GGUFFile, class_: str) -> dict[str, Any]:
-    metadata, texts = file.metadata, file.metadata["tokenizer.ggml.tokens"]
-    config: dict[str, Any] = {"tokenizer_class": class_}
-    for kind, number in ids(file).items():
-        if 0 <= number < len(texts):
-            config[f"{kind}_token"] = texts[number]
+def settings(file: GGUFFile, scheme: str) -> dict[str, Any]:
+    """What ``tokenizer_config.json`` should say; raises KQuantsError for a vocabulary that cannot be taken back."""
+    metadata = file.metadata
+    model = metadata.get("tokenizer.ggml.model")
+    if model not in ("llama", "gpt2", "bert", "t5", "none", "whitespace"):
+        raise KQuantsError(
+            f"{file.path}: a {model!r} vocabulary cannot be exported, only llama, gpt2, bert, t5 and none can"
+        )
+    if model == "none":
+        return {}
+    usual = "PreTrainedTokenizerFast" if model in ("gpt2", "whitespace") else "LlamaTokenizer"
+    config: dict[str, Any] = {"tokenizer_class": _CLASSES.get((scheme, model), usual)}
+    vocabulary = read(file)
+    for kind, number in _named(file, scheme, vocabulary).items():
+        config[f"{kind}_token"] = vocabulary.texts[number]
     for kind in ("bos", "eos", "sep"):
         said = metadata.get(f"tokenizer.ggml.add_{kind}_token")
         if said is not None:
             config[f"add_{kind}_token"] = said
     if "tokenizer.ggml.add_space_prefix" in metadata:
         config["add_prefix_space"] = metadata["tokenizer.ggml.add_space_prefix"]
-    templates = {
-        key.removeprefix("tokenizer.chat_template").lstrip("."): text
-        for key, text in metadata.items()
-        if key == "tokenizer.chat_template" or key.startswith("tokenizer.chat_template.")
-    }
-    if list(templates) == [""]:
-        config["chat_template"] = templates[""]
-    elif templates:
-        config["chat_template"] = [{"name": name or "default", "template": text} for name, text in templates.items()]
+    if "tokenizer.ggml.remove_extra_whitespaces" in metadata:
+        config["clean_up_tokenization_spaces"] = metadata["tokenizer.ggml.remove_extra_whitespaces"]
+    config |= _templates(file)
     return config
+
+
+def _named(file: GGUFFile, scheme: str, vocabulary: Vocabulary) -> dict[str, int]:
+    """The special tokens that are to be named, of those in the file's order.
+
+    The names come first and in one order: what stands elsewhere in the file is only in ``config.json``, and what the
+    architecture names itself is nowhere.
+    """
+    held: dict[str, int] = {}
+    for kind, number in wanted(file, scheme).items():
+        marked = 0 <= number < len(vocabulary.texts) and (
+            vocabulary.model not in ("gpt2", "bert") or vocabulary.kinds[number] == TokenKind.CONTROL
+        )
+        if not marked or (held and KINDS.index(kind) < KINDS.index(list(held)[-1])):
+            break
+        held[kind] = number
+    return held
+
+
+def wanted(file: GGUFFile, scheme: str) -> dict[str, int]:
+    """The special tokens that the architecture does not name itself."""
+    found = SCHEMES.get(scheme)
+    own = found.keywords.get("ids", {}) if isinstance(found, partial) else {}
+    if file.metadata.get("tokenizer.ggml.tokens") is None:
+        return ids(file)
+    texts = file.metadata["tokenizer.ggml.tokens"]
+    inside = {kind: number for kind, number in ids(file).items() if 0 <= number < len(texts)}
+    return {kind: number for kind, number in inside.items() if kind not in own or texts[number] != own[kind]}
+
+
+def _templates(file: GGUFFile) -> dict[str, Any]:
+    key = "tokenizer.chat_template"
+    found = {
+        k.removeprefix(key).lstrip("."): v for k, v in file.metadata.items() if k == key or k.startswith(f"{key}.")
+    }
+    if not found:
+        return {}
+    if list(found) == [""]:
+        return {"chat_template": found[""]}
+    return {"chat_template": [{"name": name or "default", "template": text} for name, text in found.items()]}
+
+
+def write(file: GGUFFile, folder: Path, scheme: str) -> dict[str, Any]:
+    """Write the tokenizer's files and return what ``tokenizer_config.json`` says."""
+    config = settings(file, scheme)
+    model = file.metadata.get("tokenizer.ggml.model")
+    if model == "none":
+        return config
+    vocabulary = read(file)
+    if model == "llama" and _apart(scheme, vocabulary, file):
+        document = libraries.byte_fallback(vocabulary)
+    elif model == "llama":
+        config |= pieces.write_model(vocabulary, file, folder)
+        document = {}
+    elif model == "t5" and (scheme == "t5" or pieces.is_fairseq(vocabulary, scheme)):
+        pieces.write_unigram(vocabulary, file, folder, scheme)
+        document = {}
+    elif model == "t5":
+        document = libraries.unigram(vocabulary, file)
+    elif model == "bert":
+        document = libraries.wordpiece(vocabulary, file)
+    elif libraries.is_tekken(vocabulary, file, scheme):
+        config |= libraries.write_tekken(vocabulary, file, folder)
+        document = {}
+    else:
+        document = libraries.byte_level(vocabulary, file)
+    if document:
+        text = json.dumps(document, ensure_ascii=False)
+        (folder / "tokenizer.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
+    )
+    return config
+
+
+def _apart(scheme: str, vocabulary: Vocabulary, file: GGUFFile) -> bool:
+    """Whether the vocabulary came from ``tokenizer.json``, which has no scores."""
+    if scheme in _BYTES_APART:
+        return True
+    if scheme not in ("any", "jamba") or len(vocabulary.scores) != len(vocabulary.texts):
+        return False
+    return all(score == pieces.ADDED for score in vocabulary.scores)

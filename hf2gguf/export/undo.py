@@ -1,0 +1,233 @@
+"""Operations on tensors taken back: what a checkpoint had, from what a model has.
+
+Where an operation only puts rows (or columns) elsewhere, or picks some, it is applied to their numbers: that shows
+where everything went, whatever the operation. Arithmetic and changes of shape have inverses of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gguf_py import KQuantsError, tensor_type
+from kquants.source import Source
+
+from .. import transform
+from ..expression import Scope, evaluate
+from ..operations import OPERATIONS
+
+Steps = tuple[tuple[str, tuple[str, ...]], ...]
+Numbers = NDArray[np.int64]
+
+I64, F32, F16 = tensor_type("I64"), tensor_type("F32"), tensor_type("F16")
+_ROWS = ("permute", "unpermute", "parted", "rows", "strided", "half")
+_COLUMNS = ("columns", "column_half", "column_stride", "column_parted")
+_NOTHING = ("f32", "plain", "padded", "once", "unless_same", "when")
+"""Operations behind which the tensor still holds all there was."""
+_STEP = 1 << 20
+"""Rows whose logarithms are compared at a time."""
+
+
+class Lacking(KQuantsError):
+    """Sizes that no metadata told and a tensor's shape does: ``keys`` of the configuration."""
+
+    def __init__(self, keys: dict[str, int]) -> None:
+        """``keys`` and the sizes."""
+        super().__init__(f"config.json lacks {', '.join(keys)}")
+        self.keys = keys
+
+
+def undone(parts: Sequence[Source], pipes: Sequence[Steps], scope: Scope) -> Source | None:
+    """The tensor of which each of ``parts`` is made by the operations in ``pipes``; None if that cannot be told.
+
+    Raises KQuantsError when an argument cannot be evaluated, Lacking when a shape tells the missing key.
+    """
+    parts, pipes = list(parts), [tuple(p) for p in pipes]
+    while any(pipes):
+        for k in range(len(parts)):
+            while pipes[k] and pipes[k][-1][0] not in (*_ROWS, *_COLUMNS):
+                made = _one(parts[k], pipes[k][-1], scope)
+                if made is None:
+                    return None
+                parts[k], pipes[k] = made, pipes[k][:-1]
+                if len(parts) > 1 and pipes == [pipes[0]] * len(pipes) and not _selects(pipes[0]):
+                    return None  # parts of something, but nothing says which
+        if any(pipes):
+            kinds = _ROWS if pipes[0][-1][0] in _ROWS else _COLUMNS
+            heads, tails = zip(*(_cut(pipe, kinds) for pipe in pipes), strict=True)
+            if len(set(heads)) > 1 or not all(tails):
+                return None
+            parts = [(_from_rows if kinds is _ROWS else _from_columns)(parts, tails, scope)]
+            pipes = [heads[0]]
+    return parts[0] if len(parts) == 1 else None
+
+
+def _selects(pipe: Steps) -> bool:
+    return any(name in (*_ROWS, *_COLUMNS) for name, _ in pipe)
+
+
+def _cut(pipe: Steps, kinds: tuple[str, ...]) -> tuple[Steps, Steps]:
+    """A pipeline before and from the first of its last operations of some kinds."""
+    at = len(pipe)
+    while at and pipe[at - 1][0] in kinds:
+        at -= 1
+    return pipe[:at], pipe[at:]
+
+
+def _arguments(texts: tuple[str, ...], scope: Scope) -> list[Any]:
+    return [evaluate(text, scope) for text in texts]
+
+
+# -------------------------------------------------------------------------------------- rows and columns put elsewhere
+
+
+def _from_rows(parts: Sequence[Source], tails: Sequence[Steps], scope: Scope) -> Source:
+    """The rows of which each part has some, where they were; rows that no part has are zeros."""
+    flat = len(parts[0].shape) == 1
+    parts = [transform.reshape(p, -1, 1) if flat else p for p in parts]
+    outer = parts[0].shape[:-2]
+    heights = [p.shape[-2] for p in parts]
+    height = sum(heights)
+    for _ in range(2):
+        shape = [height] if flat else [*outer, height, parts[0].columns]
+        found = [_numbered((*outer, height, 1), tail, scope.over(shape=shape)) for tail in tails]
+        lacking = sum(heights) - sum(f.size for f in found) // max(1, prod(outer))
+        if not lacking:
+            break
+        height += lacking
+    if [f.size for f in found] != [prod(outer) * h for h in heights]:
+        raise KQuantsError(f"parts of {heights} rows do not make one tensor")
+    where = np.full(prod(outer) * height, -1, np.int64)
+    where[np.concatenate(found)] = np.arange(sum(f.size for f in found))
+    joined = [transform.reshape(p, -1, p.columns) for p in parts]
+    if (where < 0).any():
+        one = parts[0]
+        joined.append(Source(one.type, (1, one.columns), lambda lo, hi: np.zeros((hi - lo, one.row_bytes), np.uint8)))
+        where[where < 0] = sum(f.size for f in found)
+    shape = [*outer, height, parts[0].columns]
+    whole = transform.gather(transform.concat(joined), shape, lambda r: where[r])
+    return transform.reshape(whole, -1) if flat else whole
+
+
+def _numbered(shape: tuple[int, ...], steps: Steps, scope: Scope) -> Numbers:
+    """What operations on rows make of the rows' own numbers."""
+    rows = np.arange(prod(shape), dtype=np.int64)[:, None].view(np.uint8)
+    source = Source(I64, shape, lambda lo, hi: rows[lo:hi])
+    for name, texts in steps:
+        source = OPERATIONS[name](source, *_arguments(texts, scope))
+    return np.ascontiguousarray(source.rows(0, source.count)).view(np.int64).reshape(-1)
+
+
+def _from_columns(parts: Sequence[Source], tails: Sequence[Steps], scope: Scope) -> Source:
+    """The same for columns, all of which must be there."""
+    widths = [p.columns for p in parts]
+    shape = [*parts[0].shape[:-1], sum(widths)]
+    numbers = np.arange(sum(widths), dtype=np.int64)[None].view(np.uint8)
+    found = []
+    for tail in tails:
+        source = Source(I64, (1, sum(widths)), lambda lo, hi: numbers[lo:hi])
+        for name, texts in tail:
+            source = OPERATIONS[name](source, *_arguments(texts, scope.over(shape=shape)))
+        found.append(source.rows(0, 1).view(np.int64).reshape(-1))
+    there = np.concatenate(found)
+    if not np.array_equal(np.sort(there), np.arange(sum(widths))):
+        raise KQuantsError(f"parts of {widths} columns do not make one tensor")
+    back = np.argsort(there)
+    if len({p.type.name for p in parts}) > 1:
+        parts = [transform.as_f32(p) for p in parts]
+    cell = np.dtype(f"u{parts[0].type.nbytes}")
+
+    def rows(lo: int, hi: int) -> NDArray[np.uint8]:
+        row = np.concatenate([p.rows(lo, hi).view(cell) for p in parts], axis=1)
+        return np.ascontiguousarray(row[:, back]).view(np.uint8)
+
+    return Source(parts[0].type, tuple(shape), rows)
+
+
+# ------------------------------------------------------------------------------------------------------ one by one
+
+
+def _one(source: Source, step: tuple[str, tuple[str, ...]], scope: Scope) -> Source | None:
+    name, texts = step
+    if name in _NOTHING:
+        return source
+    if name == "transpose":
+        return transform.transpose(source)
+    if name in ("reshape", "squeeze"):
+        return _reshaped(source, name, texts, scope)
+    if name == "add":
+        (number,) = _arguments(texts, scope)
+        return _mapped(source, lambda x: x - np.float32(number))
+    if name == "mul":
+        (number,) = _arguments(texts, scope)
+        return _mapped(source, lambda x: x / np.float32(number))
+    if name == "neg_exp":
+        return _logarithm(source)
+    return None
+
+
+def _reshaped(source: Source, name: str, texts: tuple[str, ...], scope: Scope) -> Source | None:
+    """The shape before: of those that make sense, the first from which the operation gives this one."""
+    shape = source.shape
+    total = prod(shape)
+    if name == "squeeze":
+        return transform.reshape(source, shape[0], 1, *shape[1:]) if len(shape) == 2 else source
+    for before in [(total // shape[-1], shape[-1])] * (len(shape) > 2) + [(total,), (total // shape[-1], shape[-1])]:
+        inner = scope.over(shape=list(before))
+        try:
+            wanted = _arguments(texts, inner)
+        except KQuantsError:
+            lacking = {t: n for t, n in zip(texts, shape, strict=False) if t.isidentifier() and t not in inner}
+            if lacking:
+                raise Lacking(lacking) from None
+            continue
+        known = prod(n for n in wanted if n != -1)
+        if tuple(total // known if n == -1 else n for n in wanted) == shape:
+            return transform.reshape(source, *before)
+    return None
+
+
+def _mapped(source: Source, function: Callable[[Any], Any]) -> Source:
+    source = transform.as_f32(source)
+
+    def rows(lo: int, hi: int) -> NDArray[np.uint8]:
+        return np.ascontiguousarray(function(source.rows(lo, hi).view(np.float32)), np.float32).view(np.uint8)
+
+    return replace(source, rows=rows, extent=None)
+
+
+def _logarithm(source: Source) -> Source | None:
+    """Numbers of which minus the exponential is this: as F32, or as F16 where only those give it back."""
+    source = transform.as_f32(source)
+    for kind in (F32, F16):
+        dtype = np.dtype(f"f{kind.nbytes}")
+        made = Source(kind, source.shape, lambda lo, hi, d=dtype: _log(source, lo, hi, d)[0].view(np.uint8))  # type: ignore[misc]
+        pieces = ((lo, min(source.count, lo + _STEP)) for lo in range(0, source.count, _STEP))
+        if all(_log(source, *piece, dtype)[1] for piece in pieces):
+            return made
+    return Source(F32, source.shape, lambda lo, hi: _log(source, lo, hi, np.dtype(np.float32))[0].view(np.uint8))
+
+
+def _log(source: Source, lo: int, hi: int, dtype: np.dtype[Any]) -> tuple[NDArray[Any], bool]:
+    """Logarithms, each of its neighbours that gives the number back, and whether all do."""
+    wanted = source.rows(lo, hi).view(np.float32)
+    with np.errstate(all="ignore"):
+        near = np.log(-wanted.astype(np.float64)).astype(dtype)
+        best, good = near, _decay(near) == wanted
+        for direction in (-np.inf, np.inf):
+            other = near
+            for _ in range(2):
+                other = np.nextafter(other, dtype.type(direction))
+                right = _decay(other) == wanted
+                best, good = np.where(right & ~good, other, best), good | right
+    return np.ascontiguousarray(best, dtype), bool(good.all())
+
+
+def _decay(x: NDArray[Any]) -> NDArray[np.float32]:
+    made: NDArray[np.float32] = (-np.exp(x.astype(np.float64)).astype(x.dtype)).astype(np.float32)
+    return made

@@ -1,0 +1,42 @@
+"""A GGUF file's vocabulary, its lists checked against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gguf_py import GGUFFile, KQuantsError
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Tokens by id: texts, kinds as ``tokenizer.ggml.token_type`` numbers them, scores (none for BPE), merges."""
+
+    model: str
+    pre: str | None
+    texts: list[str]
+    kinds: list[int]
+    scores: list[float]
+    merges: list[str]
+
+
+def read(file: GGUFFile) -> Vocabulary:
+    """The file's vocabulary; raises KQuantsError when a list is missing or has another length than the tokens'."""
+    metadata = file.metadata
+    texts = metadata.get("tokenizer.ggml.tokens")
+    if texts is None:
+        raise KQuantsError(f"{file.path}: has no tokenizer.ggml.tokens, the texts of the tokens")
+    model = str(metadata.get("tokenizer.ggml.model"))
+    kinds = _numbers(file, "token_type", len(texts), needed=True)
+    scores = _numbers(file, "scores", len(texts), needed=False)
+    merges = list(metadata.get("tokenizer.ggml.merges", []))
+    return Vocabulary(model, metadata.get("tokenizer.ggml.pre"), list(texts), kinds, scores, merges)
+
+
+def _numbers(file: GGUFFile, key: str, count: int, *, needed: bool) -> list[Any]:
+    found = file.metadata.get(f"tokenizer.ggml.{key}")
+    if found is None and not needed:
+        return []
+    if found is None or len(found) != count:
+        raise KQuantsError(f"{file.path}: tokenizer.ggml.{key} should have {count} items")
+    return found.tolist() if hasattr(found, "tolist") else list(found)
