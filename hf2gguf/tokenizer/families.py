@@ -10,7 +10,7 @@ from gguf_py import KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 from hf2gguf.checkpoint.folder import shown
 
-from . import bpe, sentencepiece, special
+from . import bpe, library, sentencepiece, special
 from .sentencepiece import TokenKind, pieces_of, scored
 from .special import Fields, put
 from .unigram import normalizer
@@ -113,7 +113,7 @@ def arctic(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
 
 def xverse(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     """BPE with byte fallback, listed without scores."""
-    tokenizer = bpe.load(checkpoint)
+    tokenizer = library.load(checkpoint)
     texts, kinds = [], []
     by_id = {token_id: text for text, token_id in tokenizer.ids.items()}
     for i in range(sentencepiece.vocab_size(config, len(by_id), checkpoint.dir / "config.json")):

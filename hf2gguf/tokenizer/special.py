@@ -92,11 +92,19 @@ class Special:
 
 
 def load(
-    checkpoint: Checkpoint, *, merges: bool = False, kinds: Iterable[str] = KINDS, n_vocab: int | None = None
+    checkpoint: Checkpoint,
+    *,
+    merges: bool = False,
+    kinds: Iterable[str] = KINDS,
+    n_vocab: int | None = None,
+    document: dict[str, Any] | None = None,
 ) -> Special:
-    """Read what the checkpoint's files say; ids of ``n_vocab`` and more are passed over."""
+    """Read what the checkpoint's files say; ids of ``n_vocab`` and more are passed over.
+
+    ``document`` is what ``tokenizer.json`` holds, for who has read it.
+    """
     special, kinds = Special(n_vocab=n_vocab), list(kinds)
-    tokenizer = tokenizer_json(checkpoint)
+    tokenizer = tokenizer_json(checkpoint) if document is None else document
     config = checkpoint.json("tokenizer_config.json")
     added: list[Any] = []
     if tokenizer is not None:
@@ -106,13 +114,12 @@ def load(
         added = tokenizer.get("added_tokens") or []
         if tokenizer:
             _PostProcessor(special, config, kinds).read(tokenizer.get("post_processor"))
-        del tokenizer
     if config:
         special.template = _template(checkpoint, config)
         _named_tokens(special, config, kinds, added)
     _ids_of_config(special, checkpoint.json("config.json") or {}, kinds)
     if merges and not special.merges:
-        special.merges = _merges_txt(checkpoint)
+        special.merges = merges_txt(checkpoint)
     return special
 
 
@@ -125,7 +132,8 @@ def spelled(merges: Any) -> list[str]:
     return [" ".join(part.replace(" ", "\u0120") for part in pair) for pair in merges]
 
 
-def _merges_txt(checkpoint: Checkpoint) -> list[str]:
+def merges_txt(checkpoint: Checkpoint) -> list[str]:
+    """The merges of ``merges.txt``, none when there is no such file."""
     path = checkpoint.path("merges.txt")
     if path is None:
         return []

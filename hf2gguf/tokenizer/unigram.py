@@ -14,7 +14,7 @@ from gguf_py import KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 from hf2gguf.checkpoint.folder import read_text
 
-from . import bpe, sentencepiece, special
+from . import bpe, library, sentencepiece, special
 from .sentencepiece import Pieces, TokenKind, fill, fill_added, scored, vocab_size
 from .special import MAX_TOKENIZER, Fields, put
 
@@ -131,8 +131,8 @@ def _finished(found: Fields, checkpoint: Checkpoint, spec: Normalizer, size: int
 
 
 def _from_json(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[Pieces, Normalizer]:
-    tokenizer = bpe.load(checkpoint)
-    written = special.tokenizer_json(checkpoint) or {}
+    tokenizer = library.load(checkpoint)
+    written = tokenizer.document
     vocab = written["model"]["vocab"]
     size = max(config.get("vocab_size", 0), len(vocab))
     pieces = Pieces.unused(vocab_size({"vocab_size": size}, len(vocab), checkpoint.dir / "config.json"))

@@ -80,13 +80,14 @@ def wordpiece(vocabulary: Path) -> dict[str, Any]:
             for t in f.metadata["tokenizer.ggml.tokens"]
         ]
     ids = {token: i for i, token in enumerate(tokens)}
-    encoded = Tokenizer.from_str(json.dumps(_wordpiece_json(ids))).encode(PROBE)
+    encoded = Tokenizer.from_str(json.dumps(wordpiece_json(ids))).encode(PROBE)
     specials = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
     kept = {*encoded.tokens, *specials}
-    return _wordpiece_json({t: i for t, i in ids.items() if t in kept})
+    return wordpiece_json({t: i for t, i in ids.items() if t in kept})
 
 
-def _wordpiece_json(ids: dict[str, int]) -> dict[str, Any]:
+def wordpiece_json(ids: dict[str, int]) -> dict[str, Any]:
+    """``tokenizer.json`` for BERT with these tokens."""
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     specials = [t for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in ids]
     cls_, sep = ({"id": t, "ids": [ids[t]], "tokens": [t]} for t in ("[CLS]", "[SEP]"))

@@ -1,8 +1,9 @@
 """Write ``digests.json``: the tokenizer's metadata that llama.cpp's converter writes for each case.
 
-    python -m tests.hf2gguf.tokenizer.make_digests llama.cpp/convert_hf_to_gguf.py
+    python -m tests.hf2gguf.tokenizer.make_digests llama.cpp/convert_hf_to_gguf.py [NAME …]
 
-Needs what the converter needs, mistral-common with Pillow (for tekken), and the real tokenizers fetched.
+Names replace their own digests; without any, all are made, those of special tokens too. Needs what the converter needs,
+mistral-common with Pillow (for tekken), and the real tokenizers fetched.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gguf_py import Field
 from .cases import CASES, random_files, write
 
 SEEDS = 400
+DIGESTS = Path(__file__).with_name("digests.json")
 
 
 def digest(fields: Iterable[Field]) -> str:
@@ -57,14 +59,15 @@ def special(seed: int, scratch: Path) -> str:
         return digest(field for key, field in f.fields.items() if key.startswith("tokenizer."))
 
 
-def main(converter: str) -> None:
+def main(converter: str, *names: str) -> None:
     sys.path.insert(1, str(Path(converter).parent / "gguf-py"))
+    known = json.loads(DIGESTS.read_text()) if names else {"cases": {}}
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        cases = {case: converted(converter, case, scratch) for case in CASES}
-        specials = [special(seed, scratch) for seed in range(SEEDS)]
-    made = {"cases": cases, "special": specials}
-    Path(__file__).with_name("digests.json").write_text(json.dumps(made, indent=1) + "\n")
+        made = known["cases"] | {case: converted(converter, case, scratch) for case in names or CASES}
+        specials = known["special"] if names else [special(seed, scratch) for seed in range(SEEDS)]
+    cases = {case: made[case] for case in CASES}
+    DIGESTS.write_text(json.dumps({"cases": cases, "special": specials}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

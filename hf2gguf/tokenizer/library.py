@@ -1,0 +1,169 @@
+"""A tokenizer of the tokenizers library, without the part of its model that nothing here asks for.
+
+The library keeps Gemma 3's 514,906 merges in 400 MB. What is asked of it are the added tokens, how they decode, and the
+ids of one text: for those a few hundred merges do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gguf_py import KQuantsError
+from hf2gguf.checkpoint import Checkpoint
+from hf2gguf.checkpoint.folder import read_json, shown
+
+from . import pre, special
+from .special import MAX_TOKENIZER
+
+
+@dataclass
+class Tokenizer:
+    """A tokenizer with the tokens that ``tokenizer_config.json`` adds; ``document`` is what ``tokenizer.json`` holds.
+
+    ``backend`` gives the original's ids of :data:`pre.PROBE` and of added tokens, and of no other text.
+    """
+
+    backend: Any
+    config: dict[str, Any]
+    document: dict[str, Any]
+    path: Path
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Every token's id, added tokens included."""
+        vocab: dict[str, int] | list[Any] = self.document["model"]["vocab"]
+        if isinstance(vocab, list):  # of a unigram model
+            vocab = {text: i for i, (text, _) in enumerate(vocab)}
+        return vocab | {token.content: token_id for token_id, token in self.added.items()}
+
+    @cached_property
+    def added(self) -> dict[int, Any]:
+        """The added tokens by id."""
+        added: dict[int, Any] = self.backend.get_added_tokens_decoder()
+        return added
+
+    def id(self, token: Any) -> int | None:
+        """The id of a token of ``tokenizer_config.json`` (a text, or an object with its text), or None."""
+        text = token.get("content") if isinstance(token, dict) else token
+        return self.ids.get(text) if isinstance(text, str) else None
+
+    def decoded(self, text: str) -> str:
+        """An added token as it decodes."""
+        ids = self.backend.encode(text, add_special_tokens=False).ids
+        return str(self.backend.decode(ids, skip_special_tokens=False))
+
+    def pre_name(self) -> str:
+        """The name of the pre-tokenizer for llama.cpp: recognized, else inferred with a warning."""
+        name = pre.recognized(self.encodings())
+        if name is not None:
+            return name
+        return pre.inferred(self.backend.pre_tokenizer, bool(self.document["model"].get("ignore_merges")), self.path)
+
+    def encodings(self) -> Iterator[Sequence[int]]:
+        """What upstream may have digested: versions of transformers differ in which tokens they add around a text."""
+        yield self.backend.encode(pre.PROBE).ids
+        plain = self.backend.encode(pre.PROBE, add_special_tokens=False).ids
+        yield plain
+        bos, eos = self.id(self.config.get("bos_token")), self.id(self.config.get("eos_token"))
+        first, last = [] if bos is None else [bos], [] if eos is None else [eos]
+        yield from ([*first, *plain], [*first, *plain, *last], [*plain, *last])
+
+
+def load(checkpoint: Checkpoint) -> Tokenizer:
+    """The tokenizer in ``tokenizer.json``, or in ``vocab.json`` and ``merges.txt``; raises KQuantsError without one."""
+    config = checkpoint.json("tokenizer_config.json") or {}
+    path = checkpoint.path("tokenizer.json")
+    if path is not None:
+        document = read_json(path, MAX_TOKENIZER)
+    else:
+        path = checkpoint.path("vocab.json")
+        if path is None or checkpoint.path("merges.txt") is None:
+            raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.json, expected the tokenizer of the model")
+        document = _byte_level(read_json(path, MAX_TOKENIZER), special.merges_txt(checkpoint))
+    reduced = _reduced(document, config, path)
+    if reduced is not document:  # half a million pairs take three times the memory of their texts
+        document["model"]["merges"] = special.spelled(document["model"]["merges"])
+    return Tokenizer(_backend(reduced, config, path), config, document, path)
+
+
+def _byte_level(vocab: dict[str, Any], merges: list[str]) -> dict[str, Any]:
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    model = {"type": "BPE", "vocab": vocab, "merges": merges}
+    return {"version": "1.0", "added_tokens": [], "pre_tokenizer": level, "decoder": level, "model": model}
+
+
+def _backend(document: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> Any:
+    import tokenizers
+
+    try:
+        backend = tokenizers.Tokenizer.from_str(json.dumps(document))
+    except Exception as fault:  # the library raises nothing narrower
+        raise KQuantsError(f"{path}: is not a tokenizer ({str(fault).splitlines()[0]})") from None
+    backend.no_truncation()
+    backend.no_padding()
+    _add_configured(backend, config)
+    return backend
+
+
+def _reduced(document: dict[str, Any], config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """A tokenizer that gives the same ids of :data:`pre.PROBE`: its BPE has no merge that cannot join a part of that.
+
+    Raises KQuantsError when a merge is of no tokens.
+    """
+    model = document.get("model")
+    if not isinstance(model, dict) or model.get("type", "BPE") != "BPE":
+        return document
+    vocab, merges = model.get("vocab"), model.get("merges")
+    if not isinstance(vocab, dict) or not isinstance(merges, list):
+        return document
+    if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
+        return document
+    letters = {t: i for t, i in vocab.items() if len(t) == 1 or t == model.get("unk_token") or t.startswith("<0x")}
+    unmerged = _backend(document | {"model": model | {"vocab": letters, "merges": []}}, config, path)
+    text = "".join(unmerged.encode(pre.PROBE, add_special_tokens=False).tokens)
+    kept = []
+    for merge in merges:
+        left, right = _parts(merge, path)
+        whole = left + right
+        if left not in vocab or right not in vocab or whole not in vocab:
+            raise KQuantsError(
+                f"{path}: merges {shown(left)} and {shown(right)}, which are not both tokens or make none"
+            )
+        if whole in text:
+            kept.append(merge)
+    return document | {"model": model | {"merges": kept}}
+
+
+def _parts(merge: Any, path: Path) -> list[str]:
+    parts = merge.split(" ") if isinstance(merge, str) else merge
+    if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):
+        raise KQuantsError(f"{path}: has the merge {shown(merge)}, expected two parts")
+    return parts
+
+
+def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:
+    """Add the tokens that only ``tokenizer_config.json`` has, in the order of their ids, then the named ones."""
+    from tokenizers import AddedToken
+
+    there = backend.get_added_tokens_decoder()
+    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    tokens = []
+    for token_id, entry in sorted(config.get("added_tokens_decoder", {}).items(), key=lambda pair: int(pair[0])):
+        token = AddedToken(entry["content"], **{flag: entry[flag] for flag in flags if flag in entry})
+        same = there.get(int(token_id))
+        if same is None or any(getattr(same, part) != getattr(token, part) for part in ("content", *flags)):
+            tokens.append(token)
+    known = {token.content for token in [*there.values(), *tokens]}
+    for kind in special.KINDS:
+        entry = config.get(f"{kind}_token")
+        text = entry.get("content") if isinstance(entry, dict) else entry
+        if isinstance(text, str) and text not in known:
+            known.add(text)
+            tokens.append(AddedToken(text, special=True, normalized=False))
+    if tokens:
+        backend.add_tokens(tokens)
