@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gguf_py import Field, KQuantsError, TensorType
 from kquants.source import Source
@@ -19,15 +21,16 @@ from kquants.source import Source
 from . import checkpoint as checkpoints
 from . import config as configs
 from . import definition as definitions
-from . import general, tokenizer
+from . import general, tokenizer, transform
 from .check import agree
 from .checkpoint import Checkpoint
 from .definition import Definition
 from .expression import Scope, evaluate
+from .factors import map_all, wide
 from .fields import Fields
 from .names import ModelName, file_name
 from .outtype import OUTTYPES, target_type
-from .tensors import kept, map_tensors
+from .tensors import kept
 
 QUANTIZATION_VERSION = 2
 """What ggml calls the layout of its blocks today."""
@@ -77,24 +80,90 @@ def prepare(
         raw,
         page,
         model_class=class_,
-        file_type=_file_type(raw, chosen),
+        file_type=_file_type(None if vocab_only else opened.tensors.kept, chosen),
         tokenizer_config=opened.json("tokenizer_config.json") or {},
         files=[p.name for p in opened.dir.iterdir()],
         generation_config=opened.json("generation_config.json") or {},
         pooling=_pooling(opened),
+        weights={} if vocab_only else Weights(opened),
+        json=Documents(opened),
+        folder=opened.dir.name,
+        card=_card(opened),
     )
     _whole(scope, opened)
     if page.architecture.startswith("="):  # one class, more than one architecture
         page = replace(page, architecture=str(evaluate(page.architecture[1:], scope)))
-    tensors = {} if vocab_only else _typed(map_tensors(opened.tensors, page, scope, opened.dir), chosen, page, opened)
+    tensors = {} if vocab_only else _typed(map_all(opened.tensors, page, scope, opened.dir), chosen, page, opened)
     shapes = {key: source.shape for key, (source, _) in tensors.items()}
     counts = weigh(shapes)
     said = general.gather(
         opened.dir, counts, overrides=overrides, name=name, name_or_path=_text(raw.get("_name_or_path"))
     )
-    fields = _fields(page, scope, said, opened)
+    wide_names = [] if vocab_only or opened.tensors.kept != "NVFP4" else wide(opened.tensors, page, scope, opened.dir)
+    fields = _fields(page, scope, said, opened, wide_names)
     agree(opened.dir, fields, shapes, scope["block_count"])
     return Converted(class_, page.architecture, chosen, said.name, tuple(fields), tensors)
+
+
+class Weights(Mapping[str, list[float]]):
+    """A checkpoint's small tensors as lists of numbers, for what upstream makes metadata of; read when asked for."""
+
+    def __init__(self, opened: Checkpoint) -> None:
+        self._opened = opened
+
+    def __getitem__(self, name: str) -> list[float]:
+        source = self._opened.tensors.get(name)
+        if source is None:
+            raise KQuantsError(f"{self._opened.dir}: has no tensor {name!r}, which the metadata is made of")
+        if source.count * source.columns > 1 << 16:
+            raise KQuantsError(
+                f"{self._opened.dir}: {name!r} has the shape {list(source.shape)}, expected a few numbers"
+            )
+        values: list[float] = transform.as_f32(source).rows(0, source.count).view(np.float32).ravel().tolist()
+        return values
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._opened.stored
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._opened.tensors)
+
+    def __len__(self) -> int:
+        return len(self._opened.tensors)
+
+
+class Documents(Mapping[str, dict[str, Any]]):
+    """A checkpoint's JSON files, parsed when asked for."""
+
+    def __init__(self, opened: Checkpoint) -> None:
+        self._opened = opened
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        found = self._opened.json(name)
+        if found is None:
+            raise KQuantsError(f"{self._opened.dir}: has no {name}, which the model's type asks for")
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return self._opened.path(str(name)) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return (path.name for path in self._opened.dir.glob("*.json"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+_CARD = 1 << 20
+"""As much of a model card is looked at as tells what a model is for."""
+
+
+def _card(opened: Checkpoint) -> str:
+    path = opened.path("README.md")
+    if path is None:
+        return ""
+    with path.open("rb") as f:
+        return f.read(_CARD).decode("utf-8", "replace")
 
 
 _POOLINGS = {"mean": 1, "cls": 2, "lasttoken": 3}
@@ -123,10 +192,10 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _file_type(raw: Mapping[str, Any], outtype: str) -> int:
-    """The number for ``general.file_type``; experts that stay MXFP4 make it that type's."""
-    method = (raw.get("quantization_config") or {}).get("quant_method")
-    return 38 if method == "mxfp4" and outtype in ("f32", "f16", "bf16") else OUTTYPES[outtype]
+def _file_type(kept: str | None, outtype: str) -> int:
+    """The number for ``general.file_type``; weights that stay in blocks make it their type's."""
+    blocks = {"MXFP4": 38, "NVFP4": 39}
+    return blocks[kept] if kept and outtype in ("f32", "f16", "bf16") else OUTTYPES[outtype]
 
 
 def _whole(scope: Scope, opened: Checkpoint) -> None:
@@ -179,7 +248,9 @@ def weigh(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int, int, int]:
     return total, shared, expert, summed // merged if merged else 0
 
 
-def _fields(page: Definition, scope: Scope, said: general.General, opened: Checkpoint) -> Fields:
+def _fields(
+    page: Definition, scope: Scope, said: general.General, opened: Checkpoint, wide_names: Sequence[str]
+) -> Fields:
     fields = Fields(page.architecture)
     fields.set("general.architecture", page.architecture)
     _set(fields, page.early.items(), scope)
@@ -187,6 +258,9 @@ def _fields(page: Definition, scope: Scope, said: general.General, opened: Check
     said.write(fields)
     _set(fields, page.metadata, scope)
     fields.set("general.quantization_version", QUANTIZATION_VERSION)
+    if wide_names:
+        fields.set("general.tensor_extra.name", wide_names)
+        fields.set("general.tensor_extra.prec_a4", [False] * len(wide_names))
     _set(fields, page.before.items(), scope)
     size = page.vocabulary.get("size")
     known = scope if size is None else scope.over(vocab_size=evaluate(size, scope))

@@ -12,7 +12,10 @@ import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from statistics import NormalDist
 from typing import Any
+
+import numpy as np
 
 from gguf_py import KQuantsError
 
@@ -65,6 +68,15 @@ def _range(*bounds: int) -> list[int]:
     return list(made)
 
 
+def _normal_quantile(share: float) -> float:
+    """How many standard deviations from the mean of a normal distribution this share lies below, in F32."""
+    inside = 2 * np.float32(share) - np.float32(1)
+    if abs(inside) >= 1:
+        return math.copysign(math.inf, inside)
+    inverse = NormalDist().inv_cdf((float(inside) + 1) / 2) / math.sqrt(2)
+    return float(np.float32(inverse) * np.float32(math.sqrt(2)))
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "len": len,
     "int": int,
@@ -91,6 +103,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "keys": list,
     "lower": lambda text: str(text).lower(),
     "llama3_factors": llama3_factors,
+    "normal_quantile": _normal_quantile,
 }
 """What an expression may call besides ``first``, ``get`` and ``has``."""
 

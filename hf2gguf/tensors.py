@@ -13,7 +13,7 @@ from kquants.source import Source
 from . import transform
 from .definition import Definition
 from .expression import Scope, evaluate, pipeline
-from .transform import OPERATIONS
+from .operations import OPERATIONS
 
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _HOLE = re.compile(r"\{([^}]+)\}")
@@ -65,8 +65,11 @@ class Names:
         return None
 
 
-def kept(names: Iterable[str], definition: Definition) -> Iterator[tuple[str, str]]:
-    """The checkpoint's names that are not dropped, each with the name the patterns know it by."""
+def kept(names: Iterable[str], definition: Definition, scope: Scope | None = None) -> Iterator[tuple[str, str]]:
+    """The checkpoint's names that are not dropped, each with the name the patterns know it by.
+
+    Holes in what replaces a part of a name are filled when there is a ``scope``.
+    """
     drop = [re.compile(d) for d in definition.drop]
     rename = [(re.compile(a), b) for a, b in definition.rename]
     for name in names:
@@ -74,7 +77,8 @@ def kept(names: Iterable[str], definition: Definition) -> Iterator[tuple[str, st
             continue
         known = name
         for pattern, into in rename:
-            known = pattern.sub(into, known)
+            renamed = pattern.sub(into, known)
+            known = _filled(renamed, scope) if scope is not None and renamed != known else renamed
         if not any(d.search(known) for d in drop):
             yield name, known
 
@@ -92,7 +96,7 @@ def map_tensors(
             yield name, transform.constant(values)
     mapper = _Mapper(definition, scope)
     layers, spare = scope["block_count"], bool(scope.get("spare_layers"))
-    for original, name in kept(tensors, definition):
+    for original, name in kept(tensors, definition, scope):
         layer = _LAYER.search(name)
         if name.endswith(_NEVER) or (spare and layer is not None and int(layer[1]) >= layers):
             continue

@@ -162,6 +162,14 @@ def rows(source: Source, lo: int, hi: int) -> Source:
     return gather(source, (*outer, kept, width), index)
 
 
+def picked(source: Source, *wanted: int) -> Source:
+    """The rows of these numbers, in this order."""
+    numbers = np.asarray(wanted, np.int64)
+    if len(source.shape) != 2 or not all(0 <= n < source.shape[0] for n in wanted):
+        raise KQuantsError(f"rows {list(wanted)} are wanted of the shape {list(source.shape)}")
+    return gather(source, (len(wanted), source.shape[1]), lambda r: numbers[r])
+
+
 @by_rows
 def strided(source: Source, start: int, step: int) -> Source:
     """Every ``step``-th row of each matrix, from ``start`` on."""
@@ -212,6 +220,37 @@ def column_stride(source: Source, start: int, step: int) -> Source:
         return np.ascontiguousarray(source.rows(lo, hi).view(dtype)[:, start::step]).view(np.uint8)
 
     return Source(source.type, (*source.shape[:-1], source.columns // step), read)
+
+
+def column_parted(source: Source, groups: int, sizes: Sequence[int]) -> Source:
+    """What :func:`parted` does to rows, done to the columns of every row."""
+    dtype = _cells(source)
+    before = [0, *accumulate(sizes)]
+    if groups * before[-1] != source.columns:
+        raise KQuantsError(f"{source.columns} columns do not make {groups} groups of {list(sizes)}")
+    there = np.arange(source.columns).reshape(groups, -1)
+    order = np.concatenate([there[:, lo:hi].ravel() for lo, hi in pairwise(before)])
+
+    def read(lo: int, hi: int) -> Bytes:
+        return np.ascontiguousarray(source.rows(lo, hi).view(dtype)[:, order]).view(np.uint8)
+
+    return Source(source.type, source.shape, read)
+
+
+def padded(source: Source, height: int) -> Source:
+    """A matrix with rows of zeros behind it, ``height`` rows in all if it has fewer."""
+    lacking = height - source.shape[0]
+    if lacking <= 0:
+        return source
+    empty = Source(
+        source.type, (lacking, *source.shape[1:]), lambda lo, hi: np.zeros((hi - lo, source.row_bytes), np.uint8)
+    )
+    return concat([source, empty])
+
+
+def repeated(source: Source, times: int) -> Source:
+    """A matrix of which every row is the vector ``source``."""
+    return Source(source.type, (times, *source.shape), lambda lo, hi: np.repeat(source.rows(0, 1), hi - lo, axis=0))
 
 
 def transpose(source: Source) -> Source:
@@ -305,37 +344,6 @@ def plain(source: Source) -> Source:
     return source if source.type.name in ("F32", "F16", "BF16") or source.type.quantized else as_f32(source)
 
 
-def mapped(source: Source, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Source:
-    """``function`` of every weight, in the source's own precision if that is F16, else in F32."""
-    source = source if source.type is F16 else as_f32(source)
-    dtype = np.float16 if source.type is F16 else np.float32
-
-    def read(lo: int, hi: int) -> Bytes:
-        values: NDArray[Any] = np.ascontiguousarray(function(source.rows(lo, hi).view(dtype)), dtype)
-        return values.view(np.uint8)
-
-    return Source(source.type, source.shape, read)
-
-
-def add(source: Source, number: float) -> Source:
-    """``number`` added to every weight."""
-    return mapped(source, lambda x: x + x.dtype.type(number))
-
-
-def mul(source: Source, number: float) -> Source:
-    """Every weight times ``number``."""
-    return mapped(source, lambda x: x * x.dtype.type(number))
-
-
-def neg_exp(source: Source) -> Source:
-    """Minus the exponential: the decay of a state-space model from its logarithm, each weight the nearest number.
-
-    Upstream's exponential is that of PyTorch's libraries, which is one step off for about one float32 in a hundred,
-    and for others on another processor.
-    """
-    return mapped(source, lambda x: -np.exp(x.astype(np.float64)).astype(x.dtype))
-
-
 def same(a: Source, b: Source) -> bool:
     """Whether two sources hold the same numbers; reads both until they differ."""
     if a.shape != b.shape:
@@ -351,24 +359,3 @@ def constant(values: Sequence[float]) -> Source:
     row = np.asarray(values, np.float32)[None].view(np.uint8)
     read: Rows = lambda lo, hi: row[lo:hi]  # noqa: E731
     return Source(F32, (len(values),), read)
-
-
-OPERATIONS: dict[str, Callable[..., Source]] = {
-    "reshape": reshape,
-    "squeeze": squeeze,
-    "permute": permute,
-    "unpermute": unpermute,
-    "parted": parted,
-    "rows": rows,
-    "strided": strided,
-    "half": half,
-    "columns": columns,
-    "column_half": column_half,
-    "column_stride": column_stride,
-    "transpose": transpose,
-    "add": add,
-    "mul": mul,
-    "neg_exp": neg_exp,
-    "f32": as_f32,
-}
-"""The operations that an architecture's file can name, each taking a source and its arguments."""

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,12 @@ from kquants.source import Source
 from . import safetensors, torch
 from .encodings import decoded, fitting
 from .folder import Shard, inside, read_json, shown
-from .parts import Decoded, Factors
+from .parts import Decoded, Factors, Lazy
 from .plain import plain
 from .settings import quantization
 from .stored import Stored
 
-__all__ = ["Checkpoint", "Source", "Stored", "open"]
+__all__ = ["Checkpoint", "DecodedTensors", "Source", "Stored", "open"]
 
 
 class Checkpoint(AbstractContextManager["Checkpoint"]):
@@ -98,16 +99,24 @@ class DecodedTensors(Mapping[str, Source]):
     """Sources made when they are asked for: a checkpoint has tens of thousands of tensors."""
 
     def __init__(self, stored: Mapping[str, Stored], found: Decoded, folder: Path) -> None:
-        self._stored, self._weights, self._folder = stored, found.weights, folder
+        self._stored, self._found, self._folder = stored, found, folder
+        self._weights = found.weights
         self.kept = found.kept
         """The type of weights that stay in blocks, MXFP4 or NVFP4, or None."""
-        self._factors = found.factors
 
     @property
     def factors(self) -> dict[str, Factors]:
         """What the weights that stay NVFP4 are multiplied by, by name, in order; reads two numbers a weight."""
         with fitting(self._folder):
-            return {name: how() for name, how in self._factors.items()}
+            return {name: how() for name, how in self._found.factors.items()}
+
+    def apart(self) -> tuple[DecodedTensors, DecodedTensors]:
+        """The weights that stay NVFP4, and the others."""
+        named: tuple[dict[str, Lazy | None], ...] = ({}, {})
+        for name, how in self._weights.items():
+            named[name not in self._found.factors][name] = how
+        of = [DecodedTensors(self._stored, replace(self._found, weights=some), self._folder) for some in named]
+        return of[0], of[1]
 
     def __getitem__(self, name: str) -> Source:
         how = self._weights[name]

@@ -6,6 +6,7 @@ them; number types and shapes tell them apart.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -86,6 +87,9 @@ _OTHERS = "_packed _shape _zero_point _g_idx _global_scale _scale_2".split()
 """What the other parts have behind the name of a weight."""
 
 
+_EXPERT = re.compile(r"\.experts\.\d+\.")
+
+
 def by_parts(stored: Tensors, recipes: Sequence[Recipe], algorithms: Mapping[str, Any] | None = None) -> Decoded:
     """The weights that have a scale, decoded or kept as their parts say; the first recipe that fits is followed.
 
@@ -163,7 +167,7 @@ def _factors(stored: Tensors, name: str, algorithms: Mapping[str, Any]) -> Facto
         own, meets = stored.get(name + "_global_scale"), stored.get(base + ".input_global_scale")
     else:
         own, meets = stored.get(name + "_scale_2"), stored.get(base + ".input_scale")
-    at = base
+    at = _EXPERT.sub(".experts.", base)
     while at and at not in algorithms:
         at = at.rpartition(".")[0]
     some = next(iter(stored.values()))

@@ -165,7 +165,8 @@ def save(path: Path, tensors: dict[str, tuple[str, NDArray[Any]]]) -> None:
             f.write(data.tobytes())
 
 
-TOKENIZERS = {
+TOKENIZERS: dict[str, dict[str, Path]] = {
+    "none": {},
     "sp": {"tokenizer.model": TINY / "tokenizer.model", "tokenizer_config.json": TINY / "tokenizer_config.json"},
     "gpt2": {n: HERE / "tokenizers/gpt2" / n for n in ("tokenizer.json", "tokenizer_config.json")},
     "glm": {n: HERE / "tokenizers/glm" / n for n in ("tokenizer.json", "tokenizer_config.json")},
@@ -192,7 +193,7 @@ def write(model: Model, folder: Path) -> Path:
     if model.shards == 1:
         save(folder / "model.safetensors", made)
         return folder
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for i in range(model.shards):
         part = f"model-{i + 1:05d}-of-{model.shards:05d}.safetensors"
         names = list(made)[i :: model.shards]

@@ -191,6 +191,45 @@ def bitnet(shapes: Shapes = SHAPES) -> Sample:
     return arrays, {"quant_method": "bitnet"}
 
 
+def nvfp4(publisher: str, algorithm: str = "NVFP4", *, shapes: Shapes = SHAPES) -> Sample:
+    """NVFP4 of ModelOpt, or of compressed-tensors, which stores the inverse of the tensor's scales.
+
+    The first weight's scale is one, which GGUF leaves out; ModelOpt's scale for activations is there for every other.
+    """
+    arrays: Arrays = {}
+    modelopt = publisher == "modelopt"
+    for i, (name, (rows, columns)) in enumerate(shapes.items()):
+        rng = _random(name + "nvfp4")
+        packed, bits = rng.integers(0, 256, (rows, columns // 2), np.uint8), rng.integers(0, 127, (rows, columns // 16))
+        arrays[f"{name}.weight" if modelopt else f"{name}.weight_packed"] = packed
+        arrays[f"{name}.weight_scale"] = bits.astype(np.uint8).view(ml_dtypes.float8_e4m3fn)
+        own = np.ones(1, np.float32) if i == 0 else _scales(rng, 1)
+        meets = _scales(rng, 1)
+        if not modelopt:
+            arrays |= {f"{name}.weight_global_scale": 1 / own, f"{name}.input_global_scale": 1 / meets}
+            continue
+        arrays[f"{name}.weight_scale_2"] = own.reshape(())
+        if i % 2:
+            arrays[f"{name}.input_scale"] = meets.reshape(())
+    if modelopt:
+        return arrays, {"quant_method": "modelopt", "quant_algo": algorithm}
+    recipe = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16, "symmetric": True}
+    return arrays, _compressed_config("nvfp4-pack-quantized", recipe)
+
+
+def nvfp4_mixed(*, shapes: Shapes = SHAPES) -> Sample:
+    """ModelOpt's mixed precision: feed-forward layers NVFP4, one with activations in 16 bits, attention FP8."""
+    arrays: Arrays = {}
+    layers = {}
+    for name, shape in shapes.items():
+        mlp = "mlp" in name
+        made, _ = nvfp4("modelopt", shapes={name: shape}) if mlp else modelopt(shapes={name: shape})
+        arrays |= made
+        wide = name.endswith("up_proj")
+        layers[name] = {"quant_algo": ("W4A16_NVFP4" if wide else "NVFP4") if mlp else "FP8"}
+    return arrays, {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
+
+
 Maker = Callable[[Shapes], Sample]
 
 
@@ -215,6 +254,14 @@ UPSTREAM: dict[str, Maker] = {
     "modelopt-fp8": made(modelopt),
 }
 """What upstream's converter decodes."""
+
+KEPT: dict[str, Maker] = {
+    "nvfp4-modelopt": made(nvfp4, "modelopt"),
+    "nvfp4-wide": made(nvfp4, "modelopt", "W4A16_NVFP4"),
+    "nvfp4-compressed": made(nvfp4, "compressed-tensors"),
+    "nvfp4-mixed": made(nvfp4_mixed),
+}
+"""What upstream's converter keeps in blocks."""
 
 OTHERS: dict[str, Maker] = {
     "gptq-3": made(gptq, 3, act_order=False, v2=False),

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.hf2gguf.models import TINY, values
 
-from .samples import UPSTREAM, Arrays, Maker, Shapes, save
+from .samples import KEPT, UPSTREAM, Arrays, Maker, Shapes, save
 
 HIDDEN, WIDE, LAYERS, VOCABULARY = 128, 256, 2, 4096
 CONFIG: dict[str, Any] = {
@@ -37,11 +37,30 @@ PROJECTIONS: Shapes = {
 }
 OUTTYPES = ("auto", "f16", "q8_0")
 
-FILES: dict[str, Maker] = dict(UPSTREAM)
+EXPERTS = 3
+MOE: dict[str, Any] = CONFIG | {
+    "architectures": ["Qwen3MoeForCausalLM"],
+    "model_type": "qwen3_moe",
+    "num_experts": EXPERTS,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 64,
+    "rope_theta": 10000.0,
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": [],
+}
+_EXPERT: Shapes = {"gate": (64, HIDDEN), "up": (64, HIDDEN), "down": (HIDDEN, 64)}
+MOE_PROJECTIONS: Shapes = {name: shape for name, shape in PROJECTIONS.items() if "mlp" not in name} | {
+    f"model.layers.{i}.mlp.experts.{e}.{name}_proj": shape
+    for i in range(LAYERS)
+    for e in range(EXPERTS)
+    for name, shape in _EXPERT.items()
+}
+
+FILES: dict[str, Maker] = UPSTREAM | KEPT | {f"experts-{name}": KEPT[name] for name in ("nvfp4-modelopt", "nvfp4-wide")}
 """How the projections are made, by the name of the checkpoint."""
 
 
-def plain() -> Arrays:
+def plain(experts: bool) -> Arrays:
     """The tensors that stay as they are."""
     shapes: dict[str, tuple[int, ...]] = {
         "model.embed_tokens.weight": (VOCABULARY, HIDDEN),
@@ -50,15 +69,20 @@ def plain() -> Arrays:
     }
     for i in range(LAYERS):
         shapes |= {f"model.layers.{i}.{n}_layernorm.weight": (HIDDEN,) for n in ("input", "post_attention")}
+        if experts:
+            shapes |= {f"model.layers.{i}.self_attn.{n}_norm.weight": (32,) for n in "qk"}
+            shapes[f"model.layers.{i}.mlp.gate.weight"] = (EXPERTS, HIDDEN)
     return {name: values(name, shape, "BF16") for name, shape in shapes.items()}
 
 
 def write(name: str, folder: Path) -> Path:
     """The checkpoint as a folder, which is made."""
     folder.mkdir(parents=True)
-    arrays, quantization = FILES[name](PROJECTIONS)
-    (folder / "config.json").write_text(json.dumps(CONFIG | {"quantization_config": quantization}))
+    experts = name.startswith("experts-")
+    arrays, quantization = FILES[name](MOE_PROJECTIONS if experts else PROJECTIONS)
+    config = MOE if experts else CONFIG
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": quantization}))
     for file in ("tokenizer.model", "tokenizer_config.json"):
         shutil.copyfile(TINY / file, folder / file)
-    save(folder / "model.safetensors", plain() | arrays)
+    save(folder / "model.safetensors", plain(experts) | arrays)
     return folder

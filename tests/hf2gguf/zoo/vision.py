@@ -169,7 +169,8 @@ add("tiny-granite4-vision", {"architectures": ["Granite4VisionForConditionalGene
     | linear("model.spatial_projectors.0.norm", 8, 8) | {"model.image_newline": (64,)})
 add("tiny-granite-speech", {"architectures": ["GraniteSpeechForConditionalGeneration"], "model_type":
     "granite_as_written", "text_config": part("granite", "GraniteForCausalLM", embedding_multiplier=12.0,
-    logits_scaling=8.0)}, within(llama(BPE)) | linear("encoder.layers.0.ff1.up_proj", 32, 32) | linear("projector.linear", 32, 32))
+    logits_scaling=8.0)}, within(llama(BPE)) | linear("encoder.layers.0.ff1.up_proj", 32, 32)
+    | linear("projector.linear", 32, 32))
 IM_END = {"tokenizer_config.json": '{"added_tokens_decoder": {"17": {"content": "<|im_end|>", "special": true}}}'}
 MROPE = {"rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True, "rope_theta": 1e6}
 VOCAB = {"vocab_size": SP, "bos_token_id": 1, "eos_token_id": 2}

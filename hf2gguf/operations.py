@@ -1,0 +1,35 @@
+"""The operations that an architecture's page can name, each taking a source and its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kquants.source import Source
+
+from . import arithmetic, transform
+
+OPERATIONS: dict[str, Callable[..., Source]] = {
+    "reshape": transform.reshape,
+    "squeeze": transform.squeeze,
+    "permute": transform.permute,
+    "unpermute": transform.unpermute,
+    "parted": transform.parted,
+    "rows": transform.rows,
+    "picked": transform.picked,
+    "strided": transform.strided,
+    "half": transform.half,
+    "padded": transform.padded,
+    "columns": transform.columns,
+    "column_half": transform.column_half,
+    "column_stride": transform.column_stride,
+    "column_parted": transform.column_parted,
+    "repeated": transform.repeated,
+    "transpose": transform.transpose,
+    "add": arithmetic.add,
+    "mul": arithmetic.mul,
+    "negate_half": arithmetic.negate_half,
+    "neg_exp": arithmetic.neg_exp,
+    "centered": arithmetic.centered,
+    "ternary": arithmetic.ternary,
+    "f32": transform.as_f32,
+}

@@ -1,0 +1,174 @@
+"""Linear attention and state spaces among layers of attention: Qwen 3 Next and 3.5, Nemotron-H, Falcon H1, Kimi."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..models import (
+    BPE,
+    HEADS,
+    HIDDEN,
+    SIZE,
+    WIDE,
+    Shapes,
+    attention,
+    ends,
+    experts,
+    gated,
+    layers,
+    linear,
+    mixtral,
+    norm,
+    qk_norms,
+    two_norms,
+)
+from .hybrid import mamba2
+from .latent import latent
+from .table import add, bpe
+
+KEYS, VALUES, KEY, VALUE = 2, 4, 8, 16
+"""Heads for keys and for values of linear attention, and their sizes."""
+LINEAR = {"linear_num_key_heads": KEYS, "linear_num_value_heads": VALUES, "linear_key_head_dim": KEY,
+          "linear_value_head_dim": VALUE, "linear_conv_kernel_dim": 4}  # fmt: skip
+MOE = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 48}
+BRANCHES = 2 * KEYS * KEY + VALUES * VALUE
+A_LOG = {"A_log": "F16"}
+
+
+def gated_attention(p: str) -> Shapes:
+    """Attention whose queries carry a gate."""
+    return attention(p) | linear(f"{p}.self_attn.q_proj", 2 * HEADS * SIZE, HIDDEN) | qk_norms(p)
+
+
+def delta(p: str, fused: bool) -> Shapes:
+    """Linear attention by the gated delta rule, with projections fused or apart."""
+    q = f"{p}.linear_attn"
+    made = linear(f"{q}.out_proj", HIDDEN, VALUES * VALUE) | norm(f"{q}.norm", VALUE)
+    made |= {f"{q}.conv1d.weight": (BRANCHES, 1, 4), f"{q}.A_log": (VALUES,), f"{q}.dt_bias": (VALUES,)}
+    if fused:
+        made |= linear(f"{q}.in_proj_qkvz", BRANCHES + VALUES * VALUE, HIDDEN)
+        return made | linear(f"{q}.in_proj_ba", 2 * VALUES, HIDDEN)
+    made |= linear(f"{q}.in_proj_qkv", BRANCHES, HIDDEN) | linear(f"{q}.in_proj_z", VALUES * VALUE, HIDDEN)
+    return made | linear(f"{q}.in_proj_a", VALUES, HIDDEN) | linear(f"{q}.in_proj_b", VALUES, HIDDEN)
+
+
+def further(feeding: Shapes) -> Shapes:
+    """The head for further tokens, as Qwen names it."""
+    p = "mtp.layers.0"
+    made = two_norms(p) | gated_attention(p) | {n.replace("model.layers.0", p): s for n, s in feeding.items()}
+    made |= linear("mtp.fc", HIDDEN, 2 * HIDDEN) | norm("mtp.norm")
+    return made | norm("mtp.pre_fc_norm_embedding") | norm("mtp.pre_fc_norm_hidden")
+
+
+def sparse(p: str) -> Shapes:
+    """Experts, a shared one and its gate."""
+    return experts(p, 4) | gated(p, 48, "mlp.shared_expert") | linear(f"{p}.mlp.shared_expert_gate", 1, HIDDEN)
+
+
+def stacked(p: str) -> Shapes:
+    """The same with the experts of a layer in one tensor."""
+    apart = {n: s for n, s in sparse(p).items() if ".experts." not in n}
+    return apart | {f"{p}.mlp.experts.gate_up_proj": (4, 64, HIDDEN), f"{p}.mlp.experts.down_proj": (4, HIDDEN, 32)}
+
+
+def qwen(feeding: Any, fused: bool, count: int = 4) -> Shapes:
+    """Four layers, the last with attention."""
+    return layers(lambda p: two_norms(p) | (gated_attention(p) if p.endswith("3") else delta(p, fused))
+        | feeding(p), count)  # fmt: skip
+
+
+def text(config: dict[str, Any], kind: str, class_: str) -> dict[str, Any]:
+    """The configuration as part of a multimodal one."""
+    part = {k: v for k, v in config.items() if k != "architectures"}
+    return {"architectures": [class_], "model_type": kind, "text_config": part, "vision_config": {"depth": 1}}
+
+
+def inside(tensors: Shapes) -> Shapes:
+    """The tensors under the names they have in a multimodal checkpoint, and one of the eye."""
+    made = {n.replace("model.", "model.language_model.", 1): s for n, s in tensors.items()}
+    return made | linear("model.visual.blocks.0.attn.qkv", 96, 32)
+
+
+add("tiny-qwen3next", bpe("Qwen3NextForCausalLM", "qwen3_next", head_dim=SIZE, num_hidden_layers=4, **LINEAR, **MOE),
+    ends(BPE) | qwen(sparse, True) | further(sparse("model.layers.0")), "gpt2", dtypes=A_LOG)  # fmt: skip
+QWEN35 = {"head_dim": SIZE, "num_hidden_layers": 4, **LINEAR, "layer_types": ["linear_attention"] * 3
+    + ["full_attention"], "full_attention_interval": 4, "mtp_num_hidden_layers": 1, "rope_parameters": {"rope_type":
+    "default", "rope_theta": 1e7, "partial_rotary_factor": 0.25, "mrope_section": [1, 1, 0],
+    "mrope_interleaved": True}}  # fmt: skip
+add("tiny-qwen3.5", bpe("Qwen3_5ForCausalLM", "qwen3_5_text", **QWEN35), ends(BPE, tied=True) | qwen(gated, False)
+    | further(gated("model.layers.0")), "gpt2", dtypes=A_LOG)  # fmt: skip
+add("qwen3.5-multimodal", text(bpe("", "qwen3_5_text", **QWEN35 | {"rope_parameters": {"rope_type": "default",
+    "rope_theta": 1e7, "partial_rotary_factor": 0.5}}), "qwen3_5", "Qwen3_5ForConditionalGeneration"),
+    inside(ends(BPE) | qwen(gated, False)) | further(gated("model.layers.0")), "gpt2", dtypes=A_LOG)  # fmt: skip
+add("tiny-qwen3.5moe", text(bpe("", "qwen3_5_moe_text", **QWEN35, **MOE), "qwen3_5_moe",
+    "Qwen3_5MoeForConditionalGeneration"), inside(ends(BPE) | qwen(stacked, False))
+    | further(stacked("model.layers.0")), "gpt2", dtypes=A_LOG, shards=2)  # fmt: skip
+
+
+def nemotron(i: int, kind: str) -> Shapes:
+    """A layer of Nemotron-H."""
+    p = f"backbone.layers.{i}"
+    made = norm(f"{p}.norm")
+    if kind == "M":
+        return made | {n.replace(".mamba.", ".mixer."): s for n, s in mamba2(p).items()}
+    if kind == "*":
+        return made | {n.replace(".self_attn.", ".mixer."): s for n, s in attention(p).items()}
+    if kind == "-":
+        return made | linear(f"{p}.mixer.up_proj", WIDE, HIDDEN) | linear(f"{p}.mixer.down_proj", HIDDEN, WIDE)
+    made |= linear(f"{p}.mixer.gate", 4, HIDDEN) | {f"{p}.mixer.gate.e_score_correction_bias": (4,)}
+    for part, wide in [*((f"experts.{e}", 32) for e in range(4)), ("shared_experts", 48)]:
+        made |= linear(f"{p}.mixer.{part}.up_proj", wide, HIDDEN) | linear(f"{p}.mixer.{part}.down_proj", HIDDEN, wide)
+    return made
+
+
+NEMOTRON = {"num_hidden_layers": 4, "head_dim": SIZE, "ssm_state_size": 16, "mamba_num_heads": 8, "mamba_head_dim": 16,
+            "n_groups": 2, "conv_kernel": 4, "expand": 2, "layer_norm_epsilon": 1e-5, "norm_eps": 1e-5,
+            "rms_norm_eps": ...}  # fmt: skip
+NEMOTRON_ENDS: Shapes = {"backbone.embeddings.weight": (BPE + 7, HIDDEN), "lm_head.weight": (BPE + 7, HIDDEN)}
+# transformers takes every Nemotron-H for a mixture; a model_type it does not know makes upstream read the file itself
+add("tiny-nemotron-h", bpe("NemotronHForCausalLM", "nemotron_h_as_written", **NEMOTRON,
+    hybrid_override_pattern="M-*-"), NEMOTRON_ENDS | norm("backbone.norm_f") | nemotron(0, "M") | nemotron(1, "-")
+    | nemotron(2, "*") | nemotron(3, "-"), "gpt2", dtypes=A_LOG)  # fmt: skip
+NEMOTRON_MOE = {**NEMOTRON, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1,
+    "moe_intermediate_size": 32, "moe_shared_expert_intermediate_size": 48, "routed_scaling_factor": 2.5,
+    "norm_topk_prob": True, "n_group": 1, "topk_group": 1, "hybrid_override_pattern": "MEM*"}  # fmt: skip
+add("tiny-nemotron3", bpe("NemotronHForCausalLM", "nemotron_h", **NEMOTRON_MOE), NEMOTRON_ENDS
+    | norm("backbone.norm_f") | nemotron(0, "M") | nemotron(1, "E") | nemotron(2, "M") | nemotron(3, "*"), "gpt2",
+    dtypes=A_LOG | {"e_score_correction_bias": "F32"})  # fmt: skip
+
+FALCON = {"head_dim": SIZE, "mamba_d_ssm": 128, "mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 2,
+    "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "lm_head_multiplier": 0.0390625,
+    "embedding_multiplier": 5.656854249492381, "mlp_multipliers": [0.8838834764831845, 0.5859375],
+    "key_multiplier": 0.390625, "attention_out_multiplier": 0.9375, "attention_in_multiplier": 1.1,
+    "ssm_multipliers": [0.3535533905932738, 0.25, 0.3535533905932738, 0.5, 0.3535533905932738],
+    "ssm_in_multiplier": 1.25, "ssm_out_multiplier": 0.23570226039551587, "rope_theta": 1e11}  # fmt: skip
+FALCON_TENSORS = {n.replace("model.norm", "model.final_layernorm"): s for n, s in ends(BPE).items()} | layers(lambda p:
+    norm(f"{p}.input_layernorm") | norm(f"{p}.pre_ff_layernorm") | attention(p) | mamba2(p)
+    | linear(f"{p}.mamba.in_proj", 328, HIDDEN) | gated(p, WIDE, "feed_forward"))  # fmt: skip
+add("tiny-falcon-h1", bpe("FalconH1ForCausalLM", "falcon_h1", **FALCON), FALCON_TENSORS, "gpt2", dtypes=A_LOG)
+add("falcon-h1-half", bpe("FalconH1ForCausalLM", "falcon_h1", **FALCON), FALCON_TENSORS, "gpt2", dtype="F16")
+
+
+def kimi(p: str) -> Shapes:
+    """A layer with delta attention, or with latent attention if it is the fourth."""
+    q = f"{p}.self_attn"
+    made = two_norms(p) | (gated(p) if p.endswith("0") else mixtral(p, 4)
+        | gated(p, 32, "block_sparse_moe.shared_experts")
+        | {f"{p}.block_sparse_moe.gate.e_score_correction_bias": (4,)})  # fmt: skip
+    if p.endswith("3"):
+        return made | latent(p, False)
+    for part in "qkv":
+        made |= linear(f"{q}.{part}_proj", HIDDEN, HIDDEN) | {f"{q}.{part}_conv1d.weight": (HIDDEN, 1, 4)}
+    for part in "fg":
+        made |= linear(f"{q}.{part}_a_proj", SIZE, HIDDEN) | linear(f"{q}.{part}_b_proj", HIDDEN, SIZE)
+    made |= linear(f"{q}.b_proj", HEADS, HIDDEN) | linear(f"{q}.o_proj", HIDDEN, HIDDEN) | norm(f"{q}.o_norm", SIZE)
+    return made | {f"{q}.A_log": (1, 1, HEADS, 1), f"{q}.dt_bias": (HIDDEN,)}
+
+
+add("tiny-kimi-linear", bpe("KimiLinearForCausalLM", "kimi_linear", num_hidden_layers=4, num_key_value_heads=HEADS,
+    kv_lora_rank=32, q_lora_rank=None, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=24, head_dim=24,
+    num_experts=4, num_experts_per_token=2, num_shared_experts=1, moe_intermediate_size=32, first_k_dense_replace=1,
+    routed_scaling_factor=2.446, moe_router_activation_func="sigmoid", max_position_embeddings=...,
+    model_max_length=1024, linear_attn_config={"full_attn_layers": [4], "kda_layers": [1, 2, 3], "head_dim": SIZE,
+    "num_heads": HEADS, "short_conv_kernel_size": 4}), ends(BPE) | layers(kimi, 4), "gpt2",
+    dtypes=A_LOG | {"e_score_correction_bias": "F32"})  # fmt: skip
