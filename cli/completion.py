@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import CompletionItem, get_completion_class
 
 EPILOG = """\b
 Examples:
@@ -22,3 +24,28 @@ def command(shell: str) -> None:
     made = get_completion_class(shell)
     assert made is not None
     click.echo(made(kquants, {}, "kquants", "_KQUANTS_COMPLETE").source())
+
+
+def file_types(context: click.Context, argument: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Offer the file types of ``quantize``, and files: either can stand there."""
+    from gguf_py.types import FILE_TYPES
+
+    files = CompletionItem(begun, type="file")
+    return [files, *(CompletionItem(name) for name in FILE_TYPES if begun and name.startswith(begun.upper()))]
+
+
+def tensor_types(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Offer the types of a tensor."""
+    from gguf_py.types import TENSOR_TYPES
+
+    return [CompletionItem(name) for name in TENSOR_TYPES if name.startswith(begun.upper())]
+
+
+def keys(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Offer the metadata keys of the file that is named before."""
+    from gguf_py import KQuantsError, open
+
+    file = context.params.get("file") or next(iter(context.args), "")  # an option without a value ends the parsing
+    with contextlib.suppress(KQuantsError, OSError), open(file) as model:
+        return [CompletionItem(key) for key in model.fields if key.startswith(begun)]
+    return []

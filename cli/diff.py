@@ -21,6 +21,8 @@ Examples:
 """
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 NUMBERS = ("blocks changed", "relative RMS", "cosine", "worst block")
+ALIKE = 24
+"""Characters at the beginning of two texts that may be the same before what is shown begins where they differ."""
 STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 
 
@@ -32,6 +34,8 @@ STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
     """Say what is different from A to B: header, metadata, tensors, and how far their weights lie apart.
 
+    A and B may be any shard of a set: then the whole set is meant.
+
     Exit status 0 when they say the same, 1 when they differ, 2 when a file cannot be read.
     """
     import gguf_py
@@ -39,7 +43,7 @@ def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
     from kquants.compare import compare
 
     try:
-        with gguf_py.open(a) as before, gguf_py.open(b) as after:
+        with gguf_py.open_shards(a) as before, gguf_py.open_shards(b) as after:
             found = compare(before, after)
             figures = {} if no_figures else _figures(found.tensors)
             if as_json:
@@ -65,7 +69,9 @@ def _figures(tensors: tuple[TensorChange, ...]) -> dict[str, Departure]:
 
 
 def _show(found: Difference, figures: dict[str, Departure]) -> None:
-    from .show import console, counted, table, visible
+    from kquants.figures import together
+
+    from .show import console, counted, put, table, visible
 
     out = console()
     for change in found.header:
@@ -73,45 +79,58 @@ def _show(found: Difference, figures: dict[str, Departure]) -> None:
         line = "A has {} where B has {}" if change.what.startswith("order") else "{} → {}"
         out.print(f"~ {change.what}: {line.format(*told)}", style=STYLES["changed"])
     if found.keys:
-        keys = table("", "metadata key", "A", "B")
+        keys = table("", "metadata key", "A", "B", fold=("A", "B"))
         for key in found.keys:
             keys.add_row(SIGNS[key.kind], *_key_cells(key), style=STYLES[key.kind])
-        out.print(keys)
+        put(out, keys)
     if found.tensors:
         if found.keys:
             out.print()
         rows = [(t, _tensor_cells(t, figures.get(t.name))) for t in found.tensors]
         heads = ("", "tensor", "A", "B", *NUMBERS)
         filled = [i for i in range(len(heads)) if i < 4 or any(cells[i] for _, cells in rows)]
-        tensors = table(*(heads[i] for i in filled), right=NUMBERS)
+        tensors = table(*(heads[i] for i in filled), right=NUMBERS, fold=("tensor",))
         for tensor, cells in rows:
             tensors.add_row(*(cells[i] for i in filled), style=STYLES[tensor.kind])
-        out.print(tensors)
+        put(out, tensors)
     same = f"; {counted(found.same_tensors, 'tensor')} the same" if found.same_tensors else ""
     out.print(f"\n{counted(len(found.keys), 'metadata key')} and {counted(len(found.tensors), 'tensor')} differ{same}")
+    if len(figures) > 1:
+        out.print(f"all weights that are compared, as one tensor: relative RMS {together(figures.values()):.3%}")
 
 
 def _key_cells(change: KeyChange) -> tuple[str, str, str]:
-    from .show import value, visible
+    from .show import brief, kind, value, visible
     from .summary import file_type
 
     key = visible(change.key)
     index = change.first_index
+    alike = _alike(change)
     cells = []
     for field, other in ((change.before, change.after), (change.after, change.before)):
         if field is None:
             cells.append("")
             continue
-        text = value(field.value, 44)
+        text = brief(field, 44)
+        if alike > ALIKE:
+            text = "…" + value(field.value[alike - ALIKE // 2 :], 43)
         if index is not None and field.count is not None:
             item = value(field.value[index], 24) if index < field.count else "nothing"
             text = f"{field.count:,} items, [{index}] is {item}"
         elif key == "general.file_type" and isinstance(field.value, int):
             text = f"{text} ({file_type(field.value)})"
         elif other is not None and field.type_name != other.type_name:
-            text = f"{text} ({field.type_name})"
+            text = f"{text} ({kind(field)})"
         cells.append(text)
     return key, cells[0], cells[1]
+
+
+def _alike(change: KeyChange) -> int:
+    """Characters at the beginning of two texts that are the same."""
+    a, b = (None if f is None else f.value for f in (change.before, change.after))
+    if not (isinstance(a, str) and isinstance(b, str)):
+        return 0
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _tensor_cells(change: TensorChange, figures: Departure | None) -> list[str]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import completion
+
 if TYPE_CHECKING:
     from gguf_py import Field, GGUFFile, Layout
 
@@ -25,10 +27,21 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--set", "sets", multiple=True, metavar="KEY[:TYPE]=VALUE", help="Set a key; TYPE as in uint32 or string[]."
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="KEY[:TYPE]=VALUE",
+    shell_complete=completion.keys,
+    help="Set a key; TYPE as in uint32 or string[].",
 )
-@click.option("--rename", multiple=True, metavar="OLD=NEW", help="Give a key another name, in its place.")
-@click.option("--remove", multiple=True, metavar="KEY", help="Remove a key.")
+@click.option(
+    "--rename",
+    multiple=True,
+    metavar="OLD=NEW",
+    shell_complete=completion.keys,
+    help="Give a key another name, in its place.",
+)
+@click.option("--remove", multiple=True, metavar="KEY", shell_complete=completion.keys, help="Remove a key.")
 @click.option(
     "--chat-template",
     type=click.Path(path_type=Path),
@@ -54,7 +67,8 @@ def command(
     Where the change fits into one page of the header, it is made in place. Else a new file is written beside FILE and
     takes its name when it is whole: interrupted at any moment, FILE is the old one or the new one.
 
-    A key that exists keeps its type; a new one needs TYPE unless it is a string. An array is written as JSON.
+    A key that exists keeps its type; a new one needs TYPE unless it is a string. An array is written as JSON. The
+    metadata of a set of shards is in the first of them.
     """
     import gguf_py
     from gguf_py import KQuantsError, copying
@@ -63,6 +77,7 @@ def command(
     from .show import console
 
     with gguf_py.open(file) as model:
+        _of_the_set(model)
         try:
             fields = model.fields
             replaced = [editing.assign(text, fields) for text in sets]
@@ -84,6 +99,17 @@ def command(
     click.echo(ending)
 
 
+def _of_the_set(model: GGUFFile) -> None:
+    """Refuse a shard whose metadata nobody reads."""
+    from gguf_py import KQuantsError, shards
+
+    number, count = (model.metadata.get(key, 0) for key in (shards.NUMBER, shards.COUNT))
+    if number and count:
+        prefix = shards.prefix_of(model.path)
+        first = shards.shard_path(prefix, 0, count) if prefix else "the first shard"
+        raise KQuantsError(f"{model.path} is shard {number + 1} of {count}: the metadata of the set is that of {first}")
+
+
 def _write(model: GGUFFile, fields: list[Field], layout: Layout, output: Path | None, dry_run: bool) -> str:
     """Write the file in the way that suits, unless it is a rehearsal; say which way that is."""
     from gguf_py import copying
@@ -103,16 +129,16 @@ def _write(model: GGUFFile, fields: list[Field], layout: Layout, output: Path | 
 
 def _changes(old: Mapping[str, Field], new: Mapping[str, Field]) -> list[tuple[str, str]]:
     """What is different, key by key, each line with its colour."""
-    from .show import value, visible
+    from .show import brief, kind, visible
 
     lines = []
     for key in dict.fromkeys((*old, *new)):
         if key not in new:
-            lines.append((f"- {visible(key)} = {value(old[key].value)}", "red"))
+            lines.append((f"- {visible(key)} = {brief(old[key])}", "red"))
         elif key not in old:
-            lines.append((f"+ {visible(key)} ({new[key].type_name}) = {value(new[key].value)}", "green"))
+            lines.append((f"+ {visible(key)} ({kind(new[key])}) = {brief(new[key])}", "green"))
         elif old[key] != new[key]:
-            lines.append((f"~ {visible(key)} = {value(old[key].value)} → {value(new[key].value)}", "yellow"))
+            lines.append((f"~ {visible(key)} = {brief(old[key])} → {brief(new[key])}", "yellow"))
     return lines
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import completion
+
 if TYPE_CHECKING:
     from gguf_py import Field, ShardSet, Tensor
 
@@ -40,7 +42,11 @@ def _regex(context: click.Context, option: click.Parameter, value: str | None) -
 @click.option("--keys", metavar="REGEX", callback=_regex, help="List the metadata keys that match, and nothing else.")
 @click.option("--full", is_flag=True, help="Cut nothing short: whole values, each tensor and its place in the file.")
 @click.option(
-    "--get", "key", metavar="KEY", help="Print the value of one metadata key as it is, an array line by line."
+    "--get",
+    "key",
+    metavar="KEY",
+    shell_complete=completion.keys,
+    help="Print the value of one metadata key as it is, an array line by line.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import platform
@@ -30,6 +31,17 @@ COMMANDS = {
 }
 """Each command, in the order of ``--help``, and its line there. Its module in this folder has the same name."""
 
+EPILOG = """\b
+Examples:
+  kquants convert Llama-3.2-1B --outtype f16 --outfile llama.gguf
+  kquants quantize llama.gguf llama-q4_k_m.gguf Q4_K_M
+  kquants verify llama-q4_k_m.gguf --source llama.gguf
+  kquants inspect llama-q4_k_m.gguf
+
+The exit status is 0 for success, 1 for a failure that one line on stderr explains, and 2 for wrong usage. Colours are
+for terminals, and with NO_COLOR set there are none. Compiled kernels are kept in ~/.cache/kquants.
+"""
+
 LLAMA_CPP = "v0.5.0"
 """The version of llama.cpp whose bytes are the specification."""
 
@@ -40,7 +52,8 @@ class _Lazy(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            return None
+            near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
+            ctx.fail(f"There is no command {cmd_name!r}." + (f" Did you mean {near[0]}?" if near else ""))
         command: click.Command = importlib.import_module(f".{cmd_name}", __package__).command
         return command
 
@@ -68,7 +81,7 @@ def _version(context: click.Context, option: click.Parameter, wanted: bool) -> N
     context.exit()
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the versions."
 )

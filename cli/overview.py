@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gguf_py.types import ValueType
-
 from . import summary
-from .show import counted, float32, shape, short, size, table, value, visible, word
+from .show import brief, counted, kind, put, shape, short, size, table, visible, word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
 
 
 def glance(out: Console, model: ShardSet) -> None:
-    from .show import counted, size, visible
-
     told: dict[str, Any] = summary.facts(model.fields, model.tensors.values())
     told = {key: visible(found) if isinstance(found, str) else found for key, found in told.items()}
     made = f"GGUF v{model.version}" + (", big-endian" if model.byteorder == "big" else "")
@@ -34,6 +30,7 @@ def glance(out: Console, model: ShardSet) -> None:
         else "none",
         "file type": _file_type(told),
         "context": f"{told['context']:,} tokens" if isinstance(told.get("context"), int) else told.get("context"),
+        "memory": _memory(told),
         "vocabulary": _vocabulary(told),
         "chat template": _templates(told.get("templates", {})),
         "license": told.get("license"),
@@ -67,6 +64,14 @@ def _file_type(told: Mapping[str, Any]) -> str | None:
     return ", ".join(parts)
 
 
+def _memory(told: Mapping[str, Any]) -> str | None:
+    """What it takes to run the model, beside some working space."""
+    if not told.get("weights") or "cache" not in told:
+        return None
+    cache = f"{size(told['cache'])} of keys and values (F16, {told['context']:,} tokens)"
+    return f"{size(told['nbytes'])} of weights, and up to {cache}"
+
+
 def _vocabulary(told: Mapping[str, Any]) -> str | None:
     count, kind, pre = (told.get(key) for key in ("vocabulary", "tokenizer", "pre_tokenizer"))
     words = f"{count:,} tokens" if isinstance(count, int) else ""
@@ -91,54 +96,39 @@ def metadata(out: Console, fields: list[Field], full: bool) -> None:
     _heading(out, "metadata key", fields)
     if full:  # not a table: a column as long as a chat template would be filled with blanks
         for field in fields:
-            items = "" if field.count is None else f" ({field.count:,})"
             out.print(f"{visible(field.key)}  ", end="", style="bold", soft_wrap=True)
-            out.print(f"{field.type_name}{items}", style="dim")
+            out.print(kind(field), style="dim")
             for line in [field.value] if field.count is None else field.value:
                 for part in word(line, field.item or field.type).split("\n"):
                     click.echo("    " + visible(part))
         return
-    cells = [(short(visible(field.key), 80), _kind(field)) for field in fields]
+    cells = [(short(visible(field.key), 80), kind(field)) for field in fields]
     left = out.width - sum(max((len(row[i]) for row in cells), default=0) + 2 for i in (0, 1))
-    rows = table("key", "type", "value")
-    for (key, kind), field in zip(cells, fields, strict=True):
-        rows.add_row(key, kind, _brief(field, max(20, min(left, 100))))
+    rows = table("key", "type", "value", fold=("key", "value"))
+    for (key, type_), field in zip(cells, fields, strict=True):
+        rows.add_row(key, type_, brief(field, max(20, min(left, 100))))
     if fields:
-        out.print(rows)
-
-
-def _kind(field: Field) -> str:
-    count = "" if field.count is None else f"[{field.count:,}]"
-    return (field.item or field.type).name.lower() + count
-
-
-def _brief(field: Field, width: int) -> str:
-    if field.count is None:
-        return float32(field.value) if field.type is ValueType.FLOAT32 else value(field.value, width)
-    few = [float32(v) if field.item is ValueType.FLOAT32 else value(v, 24) for v in field.first(8)]
-    while few and len(", ".join(few)) + 3 > width:
-        few.pop()
-    return ", ".join(few) + (", …" if field.count > len(few) else "")
+        put(out, rows)
 
 
 def tensors(out: Console, tensors: list[Tensor], alike: bool, full: bool) -> None:
     _heading(out, "tensor", tensors)
     if alike:
-        rows = table("name", "layers", "type", "shape", "size each", right=("size each",))
+        rows = table("name", "layers", "type", "shape", "size each", right=("size each",), fold=("layers",))
         for name, numbers, tensor in _alike(tensors):
             rows.add_row(visible(name), numbers, tensor.type.name, shape(tensor.shape), size(tensor.nbytes))
     elif full:
         figures = ("bytes", "bits per weight", "offset")
-        rows = table("name", "type", "shape", *figures, right=figures)
+        rows = table("name", "type", "shape", *figures, right=figures, fold=("name",))
         for t in tensors:
             bpw = f"{t.type.bpw:.4g}"
             rows.add_row(visible(t.name), t.type.name, shape(t.shape), f"{t.nbytes:,}", bpw, f"{t.offset:,}")
     else:
-        rows = table("name", "type", "shape", "size", right=("size",))
+        rows = table("name", "type", "shape", "size", right=("size",), fold=("name",))
         for t in tensors:
             rows.add_row(visible(t.name), t.type.name, shape(t.shape), size(t.nbytes))
     if tensors:
-        out.print(rows)
+        put(out, rows)
 
 
 def _alike(tensors: Iterable[Tensor]) -> Iterable[tuple[str, str, Tensor]]:
@@ -155,8 +145,6 @@ def _alike(tensors: Iterable[Tensor]) -> Iterable[tuple[str, str, Tensor]]:
 
 
 def shares(out: Console, tensors: list[Tensor]) -> None:
-    from .show import size, table, visible
-
     if not tensors:
         return
     whole = summary.Share.of(tensors)
@@ -166,20 +154,20 @@ def shares(out: Console, tensors: list[Tensor]) -> None:
         part = f"{share.nbytes / whole.nbytes:.1%}" if whole.nbytes else ""
         types.add_row(name, f"{share.tensors:,}", _many(share.weights), size(share.nbytes), f"{share.bpw:.4g}", part)
     _heading(out, "tensor type", types.rows)
-    out.print(types)
+    put(out, types)
     layers = summary.by_layer(tensors)
     numbers = sum(len(alike.numbers) for alike in layers)
     if not numbers:
         return
     right = ("weights each", "size each", "bits per weight")
-    rows = table("layers", "types", *right, right=right)
+    rows = table("layers", "types", *right, right=right, fold=("layers", "types"))
     for alike in layers:
-        name = f"{alike.stack} {summary.ranges(alike.numbers)}" if alike.stack else "in none"
+        name = f"{alike.stack} {summary.ranges(alike.numbers)}" if alike.stack else "outside"
         kinds = ", ".join(f"{count} {kind}" for kind, count in alike.types.items())
         each = alike.each
         rows.add_row(visible(name), kinds, _many(each.weights), size(each.nbytes), f"{each.bpw:.4g}")
     _heading(out, "layer", range(numbers))
-    out.print(rows)
+    put(out, rows)
 
 
 def _heading(out: Console, noun: str, things: Any) -> None:

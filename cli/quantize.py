@@ -11,6 +11,8 @@ import click
 
 from gguf_py.errors import KQuantsError
 
+from . import completion
+
 if TYPE_CHECKING:
     from gguf_py.shards import ShardSet
     from gguf_py.types import TensorType
@@ -31,16 +33,29 @@ Examples:
 
 @click.command("quantize", epilog=EPILOG)
 @click.argument("model", required=False, metavar="IN.gguf", type=click.Path(path_type=Path))
-@click.argument("rest", nargs=-1, metavar="[OUT.gguf] TYPE [THREADS]")
-@click.option("--imatrix", metavar="FILE", help="Importance matrix, GGUF or the older binary form.")
+@click.argument("rest", nargs=-1, metavar="[OUT.gguf] TYPE [THREADS]", shell_complete=completion.file_types)
+@click.option("--imatrix", type=click.Path(), metavar="FILE", help="Importance matrix, GGUF or the older binary form.")
 @click.option("--include-weights", multiple=True, metavar="NAME", help="Use it only for tensors with NAME in theirs.")
 @click.option("--exclude-weights", multiple=True, metavar="NAME", help="Do not use it for tensors with NAME in theirs.")
 @click.option("--pure", is_flag=True, help="Give every tensor the same type.")
 @click.option("--leave-output-tensor", is_flag=True, help="Leave output.weight as it is.")
-@click.option("--output-tensor-type", metavar="TENSOR_TYPE", help="Type of output.weight.")
-@click.option("--token-embedding-type", metavar="TENSOR_TYPE", help="Type of the token embedding.")
+@click.option(
+    "--output-tensor-type", metavar="TENSOR_TYPE", shell_complete=completion.tensor_types, help="Type of output.weight."
+)
+@click.option(
+    "--token-embedding-type",
+    metavar="TENSOR_TYPE",
+    shell_complete=completion.tensor_types,
+    help="Type of the token embedding.",
+)
 @click.option("--tensor-type", multiple=True, metavar="REGEX=TENSOR_TYPE", help="Type of tensors whose name fits.")
-@click.option("--tensor-type-file", multiple=True, metavar="FILE", help="A file of these, apart by white space.")
+@click.option(
+    "--tensor-type-file",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="A file of these, apart by white space.",
+)
 @click.option("--prune-layers", metavar="N,N,...", help="Leave these layers out and renumber the others.")
 @click.option("--override-kv", multiple=True, metavar="KEY=TYPE:VALUE", help="Set metadata; int, float, bool or str.")
 @click.option("--allow-requantize", is_flag=True, help="Quantize what is quantized already, losing more.")

@@ -7,7 +7,7 @@ import struct
 import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gguf_py.strings import Strings
 from gguf_py.types import ValueType
@@ -15,6 +15,8 @@ from gguf_py.types import ValueType
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from gguf_py import Field
 
 _SHOWN = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
@@ -42,6 +44,8 @@ def value(found: Any, width: int = 80) -> str:
     """A metadata value on one line of at most ``width`` visible characters."""
     if isinstance(found, str):
         return short(visible(found[: 4 * width]), width)
+    if hasattr(found, "dtype") and not found.shape:
+        found = found.item()  # one of an array's
     if isinstance(found, bool):
         return "true" if found else "false"
     if not isinstance(found, (int, float)):  # an array, NumPy's or not: NumPy itself would cost a tenth of a second
@@ -88,6 +92,22 @@ def shape(axes: Iterable[int]) -> str:
     return " × ".join(map(str, axes)) or "scalar"
 
 
+def kind(field: Field) -> str:
+    """The type of a metadata field, as ``edit --set`` takes it, and how many items it has: ``string[4,096]``."""
+    count = "" if field.count is None else f"[{field.count:,}]"
+    return (field.item or field.type).name.lower() + count
+
+
+def brief(field: Field, width: int = 80) -> str:
+    """The value of a metadata field on one line of at most ``width`` characters, of an array the first items."""
+    if field.count is None:
+        return float32(field.value) if field.type is ValueType.FLOAT32 else value(field.value, width)
+    few = [float32(v) if field.item is ValueType.FLOAT32 else value(v, 24) for v in field.first(8)]
+    while few and len(", ".join(few)) + 3 > width:
+        few.pop()
+    return ", ".join(few) + (", …" if field.count > len(few) else "")
+
+
 def counted(count: int, noun: str) -> str:
     """``1 tensor``, ``1,200 tensors``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
@@ -112,12 +132,30 @@ def console(stderr: bool = False) -> Console:
     return made
 
 
-def table(*columns: str, right: Iterable[str] = ()) -> Table:
-    """A table without lines; the columns named in ``right`` are aligned to the right."""
+def table(*columns: str, right: Iterable[str] = (), fold: Iterable[str] = ()) -> Table:
+    """A table without lines; the columns named in ``right`` are aligned to the right.
+
+    Where the terminal is too narrow, the columns in ``fold`` go on in the next line, and the others stay whole.
+    """
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in columns:
-        numbers = name in set(right)
-        made.add_column(name, justify="right" if numbers else "left", no_wrap=True, overflow="ellipsis")
+        justify: Literal["left", "right"] = "right" if name in set(right) else "left"
+        wraps = name in set(fold)
+        made.add_column(name, justify=justify, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
     return made
+
+
+def put(out: Console, made: Table) -> None:
+    """Print a table with no blanks at the ends of its lines."""
+    from rich.segment import Segment, Segments
+
+    shown = []
+    for line in out.render_lines(made, pad=False):
+        while line and not line[-1].text.rstrip():
+            line.pop()
+        if line:
+            line[-1] = Segment(line[-1].text.rstrip(), line[-1].style)
+        shown += [*line, Segment.line()]
+    out.print(Segments(shown), soft_wrap=True, end="")

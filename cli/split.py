@@ -28,7 +28,9 @@ def _bytes(context: click.Context, option: click.Parameter, value: str | None) -
 @click.command(epilog=EPILOG)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("prefix", type=click.Path(path_type=Path))
-@click.option("--split-max-tensors", type=click.IntRange(1), help="Most tensors a shard has.  [default: 128]")
+@click.option(
+    "--split-max-tensors", type=click.IntRange(1), metavar="N", help="Most tensors a shard has.  [default: 128]"
+)
 @click.option("--split-max-size", metavar="SIZE", callback=_bytes, help="Most bytes of weights a shard has: 500M, 4G.")
 @click.option("--no-tensor-first-split", is_flag=True, help="Keep the first shard for metadata alone.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")

@@ -95,9 +95,9 @@ def ranges(numbers: Iterable[int]) -> str:
 def facts(fields: Mapping[str, Field], infos: Iterable[TensorInfo]) -> dict[str, Any]:
     """The facts that people look for first; those that the file does not tell are left out.
 
-    Keys: name, architecture, layers, width, heads, kv_heads, experts, experts_used, context, vocabulary, tokenizer,
-    pre_tokenizer, templates (name to length), license, author, based_on, file_type, importance_matrix, tensors,
-    weights, nbytes, bpw.
+    Keys: name, architecture, layers, width, heads, kv_heads, experts, experts_used, context, cache (bytes that keys and
+    values of the whole context take in F16, at most), vocabulary, tokenizer, pre_tokenizer, templates (name to length),
+    license, author, based_on, file_type, importance_matrix, tensors, weights, nbytes, bpw.
     """
     all_together = Share.of(infos)
     architecture = _value(fields, "general.architecture")
@@ -116,6 +116,7 @@ def facts(fields: Mapping[str, Field], infos: Iterable[TensorInfo]) -> dict[str,
         "experts": own("expert_count"),
         "experts_used": own("expert_used_count"),
         "context": own("context_length"),
+        "cache": _cache(fields, architecture),
         "vocabulary": tokens.count if tokens is not None else own("vocab_size"),
         "tokenizer": _value(fields, "tokenizer.ggml.model"),
         "pre_tokenizer": _value(fields, "tokenizer.ggml.pre"),
@@ -131,6 +132,26 @@ def facts(fields: Mapping[str, Field], infos: Iterable[TensorInfo]) -> dict[str,
         "bpw": round(all_together.bpw, 4),
     }
     return {key: value for key, value in found.items() if value not in (None, "", {})}
+
+
+def _cache(fields: Mapping[str, Field], architecture: Any) -> int | None:
+    """Bytes of keys and values in F16 for the whole context, of every layer; less where a layer looks at a window."""
+
+    def number(key: str) -> int | None:
+        field = fields.get(f"{architecture}.{key}")
+        return field.value if field is not None and type(field.value) is int else None
+
+    layers, context, width = (number(key) for key in ("block_count", "context_length", "embedding_length"))
+    kv = fields.get(f"{architecture}.attention.head_count_kv", fields.get(f"{architecture}.attention.head_count"))
+    heads = number("attention.head_count")
+    key = number("attention.key_length") or (width // heads if width and heads else None)
+    causal = fields.get(f"{architecture}.attention.causal")
+    if not layers or not context or not key or kv is None or (causal is not None and not causal.value):
+        return None
+    counts = [kv.value] * layers if kv.count is None else kv.first(layers)
+    if not all(type(count) is int for count in counts):
+        return None
+    return 2 * context * sum(counts) * (key + (number("attention.value_length") or key)) or None
 
 
 def file_type(number: Any) -> str | None:

@@ -24,6 +24,7 @@ Examples:
   kquants verify model-iq3_s.gguf --attestation model-iq3_s.intoto.json
 """
 STYLES = {"passed": "green", "failed": "red", "not applicable": "dim"}
+DETAILS = {"passed": "", "failed": "", "not applicable": "dim"}
 MOST = 12
 """Departing tensors that are listed; the rest is counted."""
 
@@ -162,14 +163,17 @@ def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: P
 def _show_checks(checks: list[Check]) -> None:
     from rich.text import Text
 
-    from .show import console, visible
+    from .show import console, put, table, visible
 
-    width = max(len(check.name) for check in checks)
-    out = console()
+    shown = table("", " ", "  ", fold=("  ",))
+    shown.show_header = False
     for check in checks:
         mark = {"passed": "ok", "failed": "FAILED", "not applicable": "-"}[check.outcome]
-        line = Text(f"{mark:6}  {check.name:{width}}  ", STYLES[check.outcome])
-        out.print(line.append(visible(check.detail), "default" if check.outcome != "not applicable" else "dim"))
+        style = STYLES[check.outcome]
+        shown.add_row(
+            Text(f"{mark:6}", style), Text(check.name, style), Text(visible(check.detail), DETAILS[check.outcome])
+        )
+    put(console(), shown)
 
 
 def _commands(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> list[str]:
@@ -190,7 +194,7 @@ def _commands(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> l
 
 
 def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> None:
-    from .show import console, counted, value, visible
+    from .show import brief, console, counted, visible
 
     out = console()
     commands = [f"  {visible(command)}" for command in _commands(file, source, imatrix, proof)]
@@ -205,7 +209,7 @@ def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) ->
     for header in proof.header:
         out.print(f"{header.what}: expected {visible(header.before)}, found {visible(header.after)}")
     for key in proof.keys:
-        before, after = ("nothing" if f is None else value(f.value, 40) for f in (key.before, key.after))
+        before, after = ("nothing" if f is None else brief(f, 40) for f in (key.before, key.after))
         out.print(f"metadata key {visible(key.key)}: expected {before}, found {after}")
     if proof.padding:
         out.print(visible(proof.padding))
@@ -214,18 +218,19 @@ def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) ->
 
 
 def _show_departures(proof: Proof) -> None:
-    from .show import console, counted, table, visible
+    from .show import console, counted, put, table, visible
 
     out = console()
     first = proof.departures[0]
     at = "" if first.first_block is None else f", from block {first.first_block:,} on"
-    departing = f"{len(proof.departures)} of {counted(proof.tensors, 'tensor')} depart"
-    out.print(f"{departing}, the first is {visible(first.tensor)}{at}")
+    several = len(proof.departures) > 1
+    departing = f"{len(proof.departures)} of {counted(proof.tensors, 'tensor')} depart{'' if several else 's'}"
+    out.print(f"{departing}{', the first is' if several else ':'} {visible(first.tensor)}{at}")
     numbers = ("blocks", "error", "expected error")
-    shown = table("tensor", "what it is", *numbers, right=numbers)
+    shown = table("tensor", "what it is", *numbers, right=numbers, fold=("tensor", "what it is"))
     for d in proof.departures[:MOST]:
         shown.add_row(visible(d.tensor), d.verdict, *_figures(d))
-    out.print(shown)
+    put(out, shown)
     if len(proof.departures) > MOST:
         out.print(f"… and {len(proof.departures) - MOST:,} more")
 

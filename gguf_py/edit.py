@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import KQuantsError
+from .layout import ALIGNMENT_KEY, stated_alignment
 from .types import ValueType
 from .values import Field
 
@@ -119,7 +120,7 @@ def edit(
     """Fields after removing keys, giving keys new names, and putting fields in place of those of the same key.
 
     ``templates``, unless None, take the place of every chat template. Raises KQuantsError when a key to remove or to
-    rename is not there, and when a new name is taken.
+    rename is not there, when a new name is taken, and when the alignment is to be one that llama.cpp refuses.
     """
     remove, rename, new = set(remove), dict(rename or {}), {field.key: field for field in replace}
     for key in (*remove, *rename):
@@ -136,6 +137,9 @@ def edit(
         if field.key in kept:
             raise KQuantsError(f"there is a metadata key {field.key!r} already")
         kept[field.key] = new.pop(field.key, field)
+    alignment = stated_alignment(new.values())
+    if alignment & (alignment - 1):
+        raise KQuantsError(f"metadata key {ALIGNMENT_KEY!r}: {alignment} is no power of two")
     first = [place.pop(ARCHITECTURE) for place in (kept, new) if ARCHITECTURE in place]
     added = [f for f in templates or () if f.key not in new]
     return first + list(kept.values()) + added + list(new.values())

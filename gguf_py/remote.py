@@ -64,7 +64,8 @@ def _fetch(url: str, start: int, end: int) -> tuple[bytes, int]:
     except urllib.error.HTTPError as fault:
         raise KQuantsError(f"{url}: the server answers {fault.code} ({fault.reason})") from None
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as fault:
-        raise KQuantsError(f"{url}: {getattr(fault, 'reason', None) or fault}") from None
+        reason = getattr(fault, "reason", None) or fault
+        raise KQuantsError(f"{url}: {str(getattr(reason, 'strerror', None) or reason).lower()}") from None
 
 
 def _size(url: str, answer: HTTPResponse, start: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from gguf_py import Field, GGUFFile, Tensor
+from gguf_py import Field, GGUFFile, ShardSet, Tensor
 
 Kind = Literal["added", "removed", "changed"]
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class Difference:
         return bool(self.header or self.keys or self.tensors)
 
 
-def compare(a: GGUFFile, b: GGUFFile) -> Difference:
+def compare(a: GGUFFile | ShardSet, b: GGUFFile | ShardSet) -> Difference:
     """Every difference from ``a`` to ``b``: what ``a`` has first, in its order, then what only ``b`` has."""
     tensors = _changes(a.tensors, b.tensors, _tensor_change)
     return Difference(
@@ -131,7 +131,7 @@ def differing_blocks(a: Tensor, b: Tensor) -> int:
     return found
 
 
-def header_changes(a: GGUFFile, b: GGUFFile) -> list[HeaderChange]:
+def header_changes(a: GGUFFile | ShardSet, b: GGUFFile | ShardSet) -> list[HeaderChange]:
     """Version, byte order, alignment, and the first place where the order of keys or tensors is another."""
     plain = [
         HeaderChange(what, str(x), str(y))

@@ -8,7 +8,7 @@ groups in float64. They describe; nothing is encoded from them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -208,6 +208,13 @@ def departure(a: Tensor, b: Tensor, threads: int | None = None) -> Departure:
     """How far the weights of ``b`` lie from those of ``a``, a tensor of the same shape."""
     parts = in_chunks(lambda lo, hi: departure_sums(weights(a, lo, hi), weights(b, lo, hi)), a.count, threads)
     return departure_of(joined(parts, 5), a.count)
+
+
+def together(parts: Iterable[Departure]) -> float:
+    """The relative difference of several tensors as if they were one; those of zeros alone do not count."""
+    squares = [(p.rms**2 * p.count, p.relative) for p in parts if 0 < p.relative < math.inf]
+    size = sum(square / relative**2 for square, relative in squares)
+    return math.sqrt(sum(square for square, _ in squares) / size) if size else 0.0
 
 
 def histogram(tensor: Tensor, reach: float, bins: int, sample: int) -> list[int]:

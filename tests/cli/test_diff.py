@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gguf_py
-from gguf_py import Field
+from gguf_py import Field, shards
 from tests.command import kquants
 
 Tensors = dict[str, tuple[str, tuple[int, ...], Any]]
@@ -60,6 +60,32 @@ def test_metadata_added_removed_changed(tmp_path: Path) -> None:
     }
     shown = kquants("diff", a, b).stdout
     assert "2 items, [1] is y" in shown and "3 items, [1] is z" in shown
+
+
+def test_numbers_and_long_texts_are_shown_where_they_part(tmp_path: Path) -> None:
+    text = "the same words, over and over again, "
+    a = model(tmp_path / "a", {"ids": np.arange(5, dtype=np.int32), "text": text + "here", "eps": np.float32(1e-5)})
+    b = model(tmp_path / "b", {"ids": np.array([0, 1, 7], np.int32), "text": text + "there", "eps": np.float32(1e-6)})
+    shown = kquants("diff", a, b).stdout
+    assert "5 items, [2] is 2" in shown and "3 items, [2] is 7" in shown
+    assert "again, here" in shown and "again, there" in shown and "1e-05" in shown and "1e-06" in shown
+
+
+def test_a_set_is_compared_as_one(tmp_path: Path) -> None:
+    """Whichever shard is named; but for the keys of the set, it says what the whole file says."""
+    whole = model(tmp_path / "whole.gguf")
+    with gguf_py.open(whole) as file:
+        paths = shards.split(file, tmp_path / "part", shards.plan_split(file, max_tensors=1))
+    status, document = diff(paths[1], whole)
+    assert status == 1 and document["tensors"] == [] and document["same_tensors"] == 2
+    assert {c["key"] for c in document["metadata"]} == {"split.no", "split.count", "split.tensors.count"}
+
+
+def test_the_changed_weights_as_one_tensor(tmp_path: Path) -> None:
+    x, y = (np.full((2, 32), value, np.float32) for value in (1, 3))
+    a = model(tmp_path / "a", tensors={"x": ("F32", x.shape, x), "y": ("F32", y.shape, y)})
+    b = model(tmp_path / "b", tensors={"x": ("F32", x.shape, x + 1), "y": ("F32", y.shape, y + 1)})
+    assert "as one tensor: relative RMS 44.721%" in kquants("diff", a, b).stdout  # sqrt((1 + 1) / (1 + 9))
 
 
 def test_tensor_figures(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_edit_takes_templates_from_files(model: Path, tmp_path: Path) -> None:
         (["--special-token-by-id", "bos", "x"], "'x' is no number"),
         (["--special-token-by-id", "bos", "99"], "99 is no token"),
         (["--set", "general.alignment:uint32=0"], "above 0"),
+        (["--set", "general.alignment:uint32=48"], "48 is no power of two"),
         (["--remove", "general.author", "-o", "no/such/folder"], "there is no folder"),
     ],
 )
@@ -88,6 +89,8 @@ def test_split_and_merge(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     assert done("split", MODEL, tmp_path / "by-3", "--split-max-tensors", "3") == told.replace("would be ", "")
     assert {p.name: _digest(p) for p in tmp_path.iterdir()} == DIGESTS["split"]["by-3"]
+    wrong = kquants("edit", tmp_path / "by-3-00002-of-00003.gguf", "--set", "general.name=x")
+    assert wrong.returncode == 1 and "shard 2 of 3: the metadata of the set is that of" in wrong.stderr
     merged = tmp_path / "merged.gguf"
     done("merge", tmp_path / "by-3-00003-of-00003.gguf", merged)
     assert _digest(merged) == DIGESTS["merge"]["by-3"]

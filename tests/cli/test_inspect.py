@@ -132,7 +132,9 @@ def hostile(tmp_path: Path) -> Path:
 def _on_a_terminal(*arguments: str | Path) -> bytes:
     leader, follower = pty.openpty()
     child = subprocess.Popen(
-        [COMMAND, *arguments], stdout=follower, env={**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+        [COMMAND, *arguments],
+        stdout=follower,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": os.environ.get("COLUMNS", "120")},
     )
     os.close(follower)
     told = b""
@@ -178,6 +180,35 @@ def test_layers_alike_are_shown_once_on_a_terminal(tmp_path: Path) -> None:
     told = _flat(_on_a_terminal("inspect", path).decode())
     assert "blk.*.w 0–2, 4–5 I8 4" in told and "blk.3.w 3 I8 8" in told
     assert len(re.findall(r"^blk\.\d", done("inspect", path), re.MULTILINE)) == 6
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_nothing_of_a_table_is_cut_where_it_fits(tmp_path: Path, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is long goes on in the next line; types, shapes and sizes stay whole, and no line ends in blanks."""
+    path = tmp_path / "odd.gguf"
+    tensors: dict[str, Any] = {}
+    for i in range(30):
+        size = 256 * (1 + i % 3 // 2)  # two kinds of layers, in turn: their numbers make a long list
+        tensors[f"blk.{i}.post_attention_norm.weight"] = ("I8", (64, size), np.zeros((64, size), np.int8))
+    gguf_py.write(path, [Field.of("general.architecture", "x")], tensors)
+    monkeypatch.setenv("COLUMNS", columns)
+    told = re.sub(r"\x1b\[[0-9;]*m", "", _on_a_terminal("inspect", path).decode()).replace("\r\n", "\n")
+    assert "…" not in told and not re.search(r" $", told, re.MULTILINE)
+    assert max(map(len, told.split("\n"))) <= max(int(columns), len(str(path)) + 60)
+    first = next(line for line in told.split("\n") if line.startswith("blk.*.post_attention_norm.weight"))
+    assert re.search(r"0–1, 3–4, .* I8    64 × 256 .* 16\.4 kB$", first)
+
+
+def test_the_memory_it_takes() -> None:
+    def cache(**own: Any) -> Any:
+        told = {"block_count": 2, "context_length": 100, "embedding_length": 64, "attention.head_count": 4} | own
+        fields = [Field.of("general.architecture", "x"), *(Field.of(f"x.{k}", v) for k, v in told.items())]
+        return summary.facts({f.key: f for f in fields}, []).get("cache")
+
+    assert cache() == 2 * 100 * 2 * 4 * (16 + 16)
+    assert cache(**{"attention.head_count_kv": 1, "attention.key_length": 8}) == 2 * 100 * 2 * (8 + 8)
+    assert cache(**{"attention.head_count_kv": [0, 2], "attention.value_length": 4}) == 2 * 100 * 2 * (16 + 4)
+    assert cache(**{"attention.causal": False}) is None and cache(**{"attention.head_count": 0}) is None
 
 
 # --- shards and servers -------------------------------------------------------------------------------------------

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from cli.main import COMMANDS
-from tests.command import COMMAND, FIXTURES, done
+from tests.command import COMMAND, FIXTURES, done, kquants
 
 
 def test_the_versions_that_matter() -> None:
@@ -24,7 +26,7 @@ def test_the_versions_that_matter() -> None:
 def _completed(words: str) -> list[str]:
     asked = {"_KQUANTS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     told = subprocess.run([COMMAND], capture_output=True, text=True, check=True, env={**os.environ, **asked}).stdout
-    return [line.partition(",")[2] for line in told.splitlines()]
+    return [line.partition(",")[2] for line in told.split()]
 
 
 def test_the_shell_completes() -> None:
@@ -32,6 +34,33 @@ def test_the_shell_completes() -> None:
     assert set(COMMANDS) <= set(_completed("kquants "))
     assert "--json" in _completed("kquants inspect --j")
     assert _completed("kquants --ver") == ["--version"]
+
+
+def test_the_shell_completes_what_a_file_and_a_quantizer_have() -> None:
+    model = FIXTURES / "gguf" / "model.gguf"
+    assert _completed(f"kquants inspect {model} --get general.a") == ["general.architecture", "general.author"]
+    assert _completed(f"kquants edit {model} --remove llama.rope") == ["llama.rope.freq_base"]
+    assert _completed("kquants inspect nothing --get general.a") == []
+    assert _completed("kquants quantize a b q4_k") == ["q4_k", "Q4_K_S", "Q4_K_M"]
+    assert _completed("kquants quantize a b Q4_K_M --output-tensor-type Q6") == ["Q6_K"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_in_the_shell_itself(shell: str, tmp_path: Path) -> None:
+    """The script is loaded, and asked what completes a word that has begun."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    (tmp_path / "script").write_text(done("completion", shell))
+    asks = {  # each shell in its own way
+        "bash": "COMP_WORDS=(kquants inspect --j); COMP_CWORD=2; _kquants_completion kquants; echo ${COMPREPLY[@]}",
+        "zsh": "_describe() { print -l -- ${(P)3} }; words=(kquants inspect --j); CURRENT=3; _kquants_completion",
+        "fish": "complete -C 'kquants inspect --j'",
+    }
+    flags = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+    path = {**os.environ, "PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    ask = f"compdef() {{ :; }}; source ./script; {asks[shell]}" if shell == "zsh" else f"source ./script; {asks[shell]}"
+    told = subprocess.run([shell, *flags, "-c", ask], capture_output=True, text=True, cwd=tmp_path, env=path)
+    assert "--json" in told.stdout, told
 
 
 @pytest.mark.parametrize(
@@ -53,6 +82,11 @@ def test_what_must_be_quick_does_not_wait_for_numpy(arguments: list[str]) -> Non
     )
     told = subprocess.run([sys.executable, "-c", run, *arguments], capture_output=True, text=True, check=True).stderr
     assert not {"numpy", "numba", "kquants", "yaml", "tokenizers"} & set(told.split())
+
+
+def test_a_command_that_is_misspelled() -> None:
+    wrong = kquants("inspct")
+    assert wrong.returncode == 2 and "There is no command 'inspct'. Did you mean inspect?" in wrong.stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)
