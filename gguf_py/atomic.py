@@ -39,14 +39,15 @@ def replacing(
     final = Path(os.path.realpath(path))
     _check_target(final, path)
     partial = final.with_name(f"{final.name[:200]}.partial-{word or os.urandom(4).hex()}")
+    ours = True  # from before it is there: whatever interrupts, it does not stay
     try:
-        handle = _open_partial(partial, word is None)
-    except BlockingIOError:
-        raise KQuantsError(f"cannot write {os.fspath(path)}: another run is writing it") from None
-    except OSError as fault:
-        raise KQuantsError(f"cannot write {os.fspath(path)}: {(fault.strerror or str(fault)).lower()}") from None
-    kept = False
-    try:
+        try:
+            handle = _open_partial(partial, word is None)
+        except OSError as fault:
+            ours = False
+            busy = isinstance(fault, BlockingIOError)
+            why = "another run is writing it" if busy else (fault.strerror or str(fault)).lower()
+            raise KQuantsError(f"cannot write {os.fspath(path)}: {why}") from None
         try:
             if final.exists() and hasattr(os, "fchmod"):
                 os.fchmod(handle, stat.S_IMODE(final.stat().st_mode))
@@ -57,6 +58,7 @@ def replacing(
         finally:
             os.close(handle)
         partial.replace(final)
+        ours = False
         _sync_folder(final.parent)
     except OSError as fault:
         if fault.errno not in _FULL:
@@ -64,10 +66,10 @@ def replacing(
         needed = f" ({size:,} bytes are needed)" if size is not None else ""
         raise KQuantsError(f"cannot write {os.fspath(path)}: the disk is full{needed}") from None
     except keep:
-        kept = True
+        ours = False
         raise
     finally:
-        if not kept:
+        if ours:
             partial.unlink(missing_ok=True)
 
 

@@ -91,9 +91,10 @@ def execute(
         skipped = work.skip(journal.finished(handles, word) if resume and word is not None else 0)
         with journal.keeping(handles, word, work.finished):
             _run(work, threads, progress)
-        # The headers come last: what an interrupted run leaves is no GGUF file.
-        for handle, out in zip(handles, plan.outputs, strict=True):
-            write_all(handle, out.layout.header, 0)
+        # The headers come last, where the record stands last of all: what an interrupted run leaves is no GGUF file.
+        for at, upto in ((journal.SIZE, None), (0, journal.SIZE)):
+            for handle, out in zip(handles, plan.outputs, strict=True):
+                write_all(handle, out.layout.header[at:upto], at)
     nbytes = sum(job.source.count * job.source.row_bytes for job in work.jobs)
     return Summary(time.perf_counter() - start, work.total, nbytes, plan.size, skipped)
 

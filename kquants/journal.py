@@ -18,6 +18,8 @@ from gguf_py.atomic import write_all
 from .plan import Plan
 
 _RECORD = struct.Struct("<8s32sQ")
+SIZE = _RECORD.size
+"""Bytes of a record at the start of a file."""
 _MARK = b"KQUANTS\n"
 _EVERY = 0.5
 """Seconds between records, and between syncs: the shorter, the less is left for the sync at the end."""
@@ -31,7 +33,7 @@ def digest(plan: Plan) -> str | None:
     state = hashlib.sha256()
     known: dict[int, str] = {}
     for out in plan.outputs:
-        if len(out.layout.header) < _RECORD.size:
+        if len(out.layout.header) < SIZE:
             return None
         state.update(os.fsencode(os.path.realpath(out.path)) + b"\0" + hashlib.sha256(out.layout.header).digest())
         for item in out.items:
@@ -50,8 +52,8 @@ def finished(handles: Sequence[int], word: str) -> int:
     """How many pieces an interrupted run of the same plan has done, by the records in its files."""
     counts = []
     for handle in handles:
-        data = os.pread(handle, _RECORD.size, 0)
-        mark, found, count = _RECORD.unpack(data) if len(data) == _RECORD.size else (b"", b"", 0)
+        data = os.pread(handle, SIZE, 0)
+        mark, found, count = _RECORD.unpack(data) if len(data) == SIZE else (b"", b"", 0)
         counts.append(count if mark == _MARK and found == bytes.fromhex(word) else 0)
     return min(counts, default=0)
 
@@ -89,7 +91,5 @@ def keeping(handles: Sequence[int], word: str | None, done: Callable[[], int]) -
     finally:
         stop.set()
         keeper.join()
-        if not faults:
-            record(done())
     if faults:
         raise faults[0]

@@ -208,6 +208,14 @@ MODELS = {
 }
 
 
+def sparse(path: Path, shape: tuple[int, ...]) -> None:
+    """Write a model of one F16 tensor of zeros that takes no room on the disk."""
+    layout = gguf_py.lay_out([], [gguf_py.TensorInfo("token_embd.weight", tensor_type("F16"), shape)])
+    with path.open("wb") as file:
+        file.write(layout.header)
+        file.truncate(layout.size)
+
+
 def overrides(imatrix: Imatrix) -> dict[str, Any]:
     """What llama-quantize writes of an importance matrix, for the library, which writes nothing of it itself."""
     return {

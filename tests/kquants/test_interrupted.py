@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
-import statistics
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +19,14 @@ from gguf_py import KQuantsError
 from kquants import execute as executor
 from kquants import journal
 from kquants.execute import execute
+from kquants.plan import Plan
 from kquants.quantizer import quantize_model
 from tests.command import COMMAND, sha256
 
-from .models import TinyModel
+from .models import TinyModel, sparse
 
 LARGE = TinyModel("llama", {f"blk.{i}.ffn_up.weight": (2048, 1024) for i in range(4)})
+SMALL = TinyModel("llama", {f"blk.{i}.ffn_up.weight": (256, 1024) for i in range(4)})
 
 
 @pytest.fixture(scope="module")
@@ -33,66 +37,90 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def start(source: Path, target: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Quantize in a process of its own."""
-    command = [COMMAND, "quantize", "--threads", "1", *arguments, source, target, "Q8_0"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+CALLS = ("posix_fallocate", "pwrite", "fdatasync", "fsync", "replace")
+"""The calls of ``os`` that change what is on disk."""
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def run_until(plan: Plan, call: int, part: float, *, stay: bool, resume: bool) -> bool:
+    """Run in a process of its own and kill it at one of its calls; whether it was killed before it ended.
+
+    Of the call, when it is a write, only ``part`` is done before. Told to stay, the thread that makes the call waits
+    for the kill while the others go on; else it goes on too, and the kill comes when it comes.
+    """
+    reached, reporting = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            turn = itertools.count(1)
+
+            def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+                def watching(*given: Any) -> Any:
+                    if next(turn) == call:
+                        if real is pwrite and len(given[1]) > journal.SIZE:  # a few bytes are written or not
+                            real(given[0], given[1][: int(part * len(given[1]))], given[2])
+                        os.write(reporting, b"!")
+                        time.sleep(60 * stay)
+                    return real(*given)
+
+                return watching
+
+            pwrite = os.pwrite
+            for name in CALLS:
+                setattr(os, name, watched(getattr(os, name)))
+            execute(plan, threads=2, resume=resume)
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(reporting)
+    if os.read(reached, 1):
+        os.kill(child, signal.SIGKILL)
+    os.close(reached)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the calls are those that are made on Linux")
 def test_killed_at_a_hundred_moments_there_is_a_whole_file_or_none(
-    tmp_path: Path, large: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each run is killed in a hundredth of its own of the time that a run takes; half of them go on with what is there.
+    """The moments are spread over the calls that a run makes; half of the runs go on with what is there.
 
     A run that ends before its kill does not count.
     """
     monkeypatch.setattr(journal, "_EVERY", 0.002)
+    monkeypatch.setattr(executor, "PIECE", 1 << 15)
+    SMALL.write(tmp_path / "in.gguf")
+    folder = tmp_path / "made"
+    folder.mkdir()
+    target = folder / "out.gguf"
     draw = random.Random(1)
-    target = tmp_path / "out.gguf"
-    with gguf_py.open(large) as model:
+    with gguf_py.open(tmp_path / "in.gguf") as model:
         plan = quantize_model(model, target, "Q8_0")
-
-        def run(resume: bool, moment: float) -> bool:
-            """Whether the run was killed."""
-            child = os.fork()
-            if child == 0:
-                execute(plan, threads=1, resume=resume)
-                os._exit(0)
-            time.sleep(moment)
-            os.kill(child, signal.SIGKILL)
-            return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-        def whole_run() -> float:
-            target.unlink(missing_ok=True)
-            begin = time.perf_counter()
-            child = os.fork()
-            if child == 0:
-                execute(plan, threads=1)
-                os._exit(0)
-            os.waitpid(child, 0)
-            return time.perf_counter() - begin
-
-        takes = statistics.median(whole_run() for _ in range(5))
+        execute(plan)
         whole = sha256(target)
         target.unlink()
-        kills = tries = 0
-        while kills < 100:
-            tries += 1
-            assert tries < 1000, f"only {kills} of {tries} runs were killed before they ended"
-            kills += run(draw.random() < 0.5, takes * (kills + draw.random()) / 100)
+        kills = 0
+        for _ in range(1000):
+            call = 1 + (kills * 45 + draw.randrange(45)) // 100
+            kills += run_until(plan, call, draw.random(), stay=draw.random() < 0.5, resume=draw.random() < 0.5)
             if target.exists():
                 assert sha256(target) == whole
                 target.unlink()
-            for left in tmp_path.iterdir():  # killed between the last byte and the rename, it is whole
+            for left in folder.iterdir():  # killed between the last byte and the rename, it is whole
                 assert left.read_bytes()[:4] != b"GGUF" or sha256(left) == whole
+            if kills == 100:
+                break
+        assert kills == 100
         execute(plan, resume=True)
     assert sha256(target) == whole
-    assert [p.name for p in tmp_path.iterdir()] == ["out.gguf"], "a later run clears what a killed one left"
+    assert [p.name for p in folder.iterdir()] == ["out.gguf"], "a later run clears what a killed one left"
 
 
 @pytest.mark.parametrize("after", [1, 7, 30])
 def test_an_interrupted_run_goes_on(tmp_path: Path, large: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "_EVERY", 0.001)
     with gguf_py.open(large) as model:
         plan = quantize_model(model, tmp_path / "out.gguf", "Q8_0")
         execute(plan)
@@ -105,9 +133,13 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, large: Path, after: int, mon
             nonlocal written
             written += 1
             if written > after:
+                while journal.finished([handle], digest) < after:  # what is not on disk is not counted
+                    time.sleep(0.001)
                 raise KeyboardInterrupt
             original(handle, data, offset)
 
+        digest = journal.digest(plan)
+        assert digest is not None
         monkeypatch.setattr(executor, "write_all", write)
         with pytest.raises(KeyboardInterrupt):
             execute(plan, threads=1, resume=True)
@@ -119,17 +151,22 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, large: Path, after: int, mon
     assert [p.name for p in tmp_path.iterdir()] == ["out.gguf"]
 
 
-def test_ctrl_c_leaves_nothing(tmp_path: Path, large: Path) -> None:
-    for pause in (0.3, 0.6, 0.9):
-        child = start(large, tmp_path / "out.gguf")
-        time.sleep(pause)
-        child.send_signal(signal.SIGINT)
-        child.communicate()
-        names = {p.name for p in tmp_path.iterdir()}
-        assert names <= {"out.gguf"}
-        if names:
-            gguf_py.open(tmp_path / "out.gguf").close()
-            (tmp_path / "out.gguf").unlink()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kept", [[], ["--resume"]], ids=["", "resume"])
+def test_ctrl_c_in_the_middle_of_a_run(tmp_path: Path, number: signal.Signals, kept: list[str]) -> None:
+    """The run ends with a line, and leaves what it has made only if it was asked to go on with it later."""
+    sparse(tmp_path / "in.gguf", (1 << 16, 1 << 14))
+    folder = tmp_path / "made"
+    folder.mkdir()
+    command = [COMMAND, "quantize", *kept, tmp_path / "in.gguf", folder / "out.gguf", "Q8_0"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while child.poll() is None and not any(folder.iterdir()):
+        time.sleep(0.001)
+    child.send_signal(number)
+    said, fault = child.communicate()
+    assert (said, fault.strip()) == ("", "kquants: interrupted")
+    assert child.returncode == 130
+    assert [p.name.rpartition("-")[0] for p in folder.iterdir()] == ["out.gguf.partial"] * len(kept)
 
 
 def test_another_run_that_writes_the_same_is_not_disturbed(tmp_path: Path, large: Path) -> None:
