@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.hf2gguf.models import TINY, values
+from tests.hf2gguf.models import BPE, TOKENIZERS, values
 
 from .samples import KEPT, UPSTREAM, Arrays, Maker, Shapes, save
 
@@ -39,14 +39,12 @@ OUTTYPES = ("auto", "f16", "q8_0")
 
 EXPERTS = 3
 MOE: dict[str, Any] = CONFIG | {
-    "architectures": ["Qwen3MoeForCausalLM"],
-    "model_type": "qwen3_moe",
+    "architectures": ["OlmoeForCausalLM"],
+    "model_type": "olmoe",
+    "intermediate_size": 64,
     "num_experts": EXPERTS,
     "num_experts_per_tok": 2,
-    "moe_intermediate_size": 64,
-    "rope_theta": 10000.0,
-    "decoder_sparse_step": 1,
-    "mlp_only_layers": [],
+    "vocab_size": BPE,
 }
 _EXPERT: Shapes = {"gate": (64, HIDDEN), "up": (64, HIDDEN), "down": (HIDDEN, 64)}
 MOE_PROJECTIONS: Shapes = {name: shape for name, shape in PROJECTIONS.items() if "mlp" not in name} | {
@@ -63,14 +61,18 @@ FILES: dict[str, Maker] = UPSTREAM | KEPT | {f"experts-{name}": KEPT[name] for n
 def plain(experts: bool) -> Arrays:
     """The tensors that stay as they are."""
     shapes: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (VOCABULARY, HIDDEN),
-        "lm_head.weight": (VOCABULARY, HIDDEN),
+        "model.embed_tokens.weight": (BPE if experts else VOCABULARY, HIDDEN),
         "model.norm.weight": (HIDDEN,),
     }
+    if not experts:
+        shapes["lm_head.weight"] = (VOCABULARY, HIDDEN)
     for i in range(LAYERS):
         shapes |= {f"model.layers.{i}.{n}_layernorm.weight": (HIDDEN,) for n in ("input", "post_attention")}
         if experts:
-            shapes |= {f"model.layers.{i}.self_attn.{n}_norm.weight": (32,) for n in "qk"}
+            shapes |= {
+                f"model.layers.{i}.self_attn.{n}_norm.weight": PROJECTIONS[f"model.layers.{i}.self_attn.{n}_proj"][:1]
+                for n in "qk"
+            }
             shapes[f"model.layers.{i}.mlp.gate.weight"] = (EXPERTS, HIDDEN)
     return {name: values(name, shape, "BF16") for name, shape in shapes.items()}
 
@@ -82,7 +84,7 @@ def write(name: str, folder: Path) -> Path:
     arrays, quantization = FILES[name](MOE_PROJECTIONS if experts else PROJECTIONS)
     config = MOE if experts else CONFIG
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": quantization}))
-    for file in ("tokenizer.model", "tokenizer_config.json"):
-        shutil.copyfile(TINY / file, folder / file)
+    for file, source in TOKENIZERS["gpt2" if experts else "sp"].items():
+        shutil.copyfile(source, folder / file)
     save(folder / "model.safetensors", plain(experts) | arrays)
     return folder
