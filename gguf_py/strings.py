@@ -38,6 +38,8 @@ def skip(data: memoryview, at: int, count: int, order: str) -> int:
 
 def pack(values: Iterable[str | bytes | bytearray], order: str) -> bytes:
     """The bytes of strings in a file: each as a 64-bit length and that many bytes."""
+    if isinstance(values, Strings) and values._order == order:
+        return bytes(values._data)
     length = struct.Struct(order + "Q").pack
     return b"".join([part for raw in map(to_bytes, values) for part in (length(len(raw)), raw)])
 

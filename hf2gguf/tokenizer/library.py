@@ -128,22 +128,19 @@ def _reduced(document: dict[str, Any], config: Mapping[str, Any], path: Path) ->
     text = "".join(unmerged.encode(pre.PROBE, add_special_tokens=False).tokens)
     kept = []
     for merge in merges:
-        left, right = _parts(merge, path)
-        whole = left + right
-        if left not in vocab or right not in vocab or whole not in vocab:
+        try:
+            left, right = merge.split(" ") if isinstance(merge, str) else merge
+            whole = left + right
+            there = left in vocab and right in vocab and whole in vocab
+        except (TypeError, ValueError):
+            raise KQuantsError(f"{path}: has the merge {shown(merge)}, expected two parts") from None
+        if not there:
             raise KQuantsError(
                 f"{path}: merges {shown(left)} and {shown(right)}, which are not both tokens or make none"
             )
         if whole in text:
             kept.append(merge)
     return document | {"model": model | {"merges": kept}}
-
-
-def _parts(merge: Any, path: Path) -> list[str]:
-    parts = merge.split(" ") if isinstance(merge, str) else merge
-    if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):
-        raise KQuantsError(f"{path}: has the merge {shown(merge)}, expected two parts")
-    return parts
 
 
 def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:

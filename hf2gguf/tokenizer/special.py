@@ -42,6 +42,8 @@ def put(fields: Fields, name: str, value: Any, type: ValueType | None = None, it
     """Put ``tokenizer.ggml.<name>``; an empty array is left out, as upstream leaves it out."""
     if isinstance(value, list | bytes) and not value:
         return
+    if item is None and isinstance(value, list) and isinstance(value[0], str):
+        item = ValueType.STRING  # half a million of them are looked at once, not twice
     key = f"tokenizer.ggml.{name}"
     fields[key] = Field.of(key, value, type, item)
 
@@ -129,7 +131,11 @@ def spelled(merges: Any) -> list[str]:
         return []
     if isinstance(merges[0], str):
         return merges
-    return [" ".join(part.replace(" ", "\u0120") for part in pair) for pair in merges]
+    return [f"{left} {right}" if " " not in left + right else _with_spaces(left, right) for left, right in merges]
+
+
+def _with_spaces(*parts: str) -> str:
+    return " ".join(part.replace(" ", "\u0120") for part in parts)
 
 
 def merges_txt(checkpoint: Checkpoint) -> list[str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 
+from tests.files import real_files
+
 SEEDS = {
     "latin": "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Tous les êtres humains naissent libres"
     " et égaux en dignité et en droits. Wszyscy ludzie rodzą się wolni i równi. I've told you they're endowed with"
@@ -93,3 +95,12 @@ def texts(script: str, pieces: int = 40) -> list[str]:
     whole = text(script)
     step = -(-len(whole) // pieces)
     return [whole[at : at + step] for at in range(0, len(whole), step)]
+
+
+def strings(name: str) -> list[str]:
+    """llama.cpp's test strings for one of its vocabularies; none before they are fetched."""
+    return [
+        text
+        for path in real_files(f"ggml-vocab-{name}.gguf.inp")
+        for text in path.read_text("utf-8").split("\n__ggml_vocab_test__\n")
+    ]

@@ -49,7 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, 
 Made = Callable[[str], dict[str, Field]]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name not in real.CASES])
 def test_the_metadata_upstream_writes(name: str, made: Made) -> None:
     fields = made(name)
     assert digest(field for key, field in fields.items() if key.startswith("tokenizer.")) == DIGESTS["cases"][name]
@@ -189,7 +189,7 @@ GPT2 = {name: SMALL / "gpt2" / name for name in ("tokenizer.json", "tokenizer_co
         ({}, "tekken", 100, "tekken.json"),
         ({"tokenizer.model": "not a model"}, "llama", 100, "not a SentencePiece model"),
         ({"spiece.model": "not a model"}, "t5", 100, "not a SentencePiece model"),
-        ({"tokenizer.json": "[]"}, "gpt2", 100, "not a tokenizer"),
+        ({"tokenizer.json": "[]"}, "gpt2", 100, "expected a JSON object"),
         ({"tokenizer.json": {}}, "gpt2", 100, "not a tokenizer"),
         ({"tokenizer.json": {"model": 3}}, "any", 100, "do not fit together"),
         ({"tekken.json": {"config": {}}}, "tekken", 100, "do not fit together"),
