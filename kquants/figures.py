@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
 from gguf_py import KQuantsError, Tensor
 
 from .arrays import cores
 from .codecs import codec
-from .jit import array_in, array_out, inlined, kernel
+from .jit import array_in, array_out, inlined, kernel, number
 from .kernels.lanes import fill, lane, largest_lane, load, lower, maximum, minimum, smallest_lane, upper
 
 GROUP = 256
@@ -72,7 +71,7 @@ def _total(v: Any) -> Any:
     return np.float64(lane(v, 0)) + np.float64(lane(v, 1))
 
 
-@kernel((array_in(types.float32), array_out(types.float64)))
+@kernel((array_in("float32"), array_out("float64")))
 def _spread(x: Any, out: Any) -> None:
     """Sum, sum of squares, least and most of every group: float64[groups, 4]."""
     columns = x.shape[1]
@@ -94,7 +93,7 @@ def _spread(x: Any, out: Any) -> None:
             out[g, 2], out[g, 3] = min(out[g, 2], w), max(out[g, 3], w)
 
 
-@kernel((array_in(types.float32), array_in(types.float32), array_out(types.float64)))
+@kernel((array_in("float32"), array_in("float32"), array_out("float64")))
 def _depart(a: Any, b: Any, out: Any) -> None:
     """Sums of a·a, b·b, a·b, squared and largest difference of every group: float64[groups, 5]."""
     columns = a.shape[1]
@@ -118,7 +117,7 @@ def _depart(a: Any, b: Any, out: Any) -> None:
             out[g, 4] = max(out[g, 4], abs(p - q))
 
 
-@kernel((array_in(types.float32, 1), types.float32, array_out(types.int64, 1)))
+@kernel((array_in("float32", 1), number("float32"), array_out("int64", 1)))
 def _count(x: Any, reach: Any, counts: Any) -> None:
     """Add how many of float32[n] fall into each bin from ``-reach`` to ``reach``; what lies beyond is in the last."""
     last = counts.shape[0] - 1

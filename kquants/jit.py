@@ -1,209 +1,168 @@
 # mypy: disable-error-code="misc,untyped-decorator,no-untyped-call"
-"""How kernels are compiled: by Numba, on the first call, for one signature, and kept on disk.
+"""How kernels come to be: compiled by Numba on their first call, for one signature, and kept (see ``machine_code``).
 
-The cache lies in the user's cache folder (NUMBA_CACHE_DIR when it is set), so that read-only installations work; where
-nothing can be written, kernels are compiled anew in every process. What is kept is found by a digest of the kernel's
-source and of every kquants module it imports, next to what Numba itself checks (its version, the processor, its
-features), so an upgrade never runs a stale kernel.
+A module of kernels builds on Numba and is slow to import, which a kernel that was kept does not need: ``deferred``
+gives the functions of such a module and imports it only when one of its kernels has to be compiled.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
+import importlib
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, TypeVar, cast
 
-from numba import njit, types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from . import machine_code
+from .machine_code import Code, Parameter
 
 F = TypeVar("F", bound=Callable[..., Any])
+Signature = tuple[Parameter, ...]
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False, "boundscheck": False}
-
-
-def array_in(dtype: Any, ndim: int = 2) -> Any:
-    """The Numba type of an array a kernel reads: C-contiguous; read-only and unaligned ones are welcome."""
-    return types.Array(dtype, ndim, "C", readonly=True, aligned=False)
-
-
-def array_out(dtype: Any, ndim: int = 2) -> Any:
-    """The Numba type of an array a kernel writes: C-contiguous, of any alignment."""
-    return types.Array(dtype, ndim, "C", aligned=False)
+_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": False,
+    "boundscheck": False,
+    "_nrt": False,  # kernels own no memory: their code needs nothing of Numba when it runs
+}
 
 
-DECODE = (array_in(types.uint8), array_out(types.float32))
+def array_in(dtype: str, ndim: int = 2) -> Parameter:
+    """An array a kernel reads: C-contiguous; read-only and unaligned ones are welcome."""
+    return Parameter(dtype, ndim)
+
+
+def array_out(dtype: str, ndim: int = 2) -> Parameter:
+    """An array a kernel writes: C-contiguous, of any alignment."""
+    return Parameter(dtype, ndim, written=True)
+
+
+def number(dtype: str) -> Parameter:
+    """An int64 or a float32."""
+    return Parameter(dtype, 0)
+
+
+DECODE = (array_in("uint8"), array_out("float32"))
 """``decode(blocks, out)``: uint8[n, block bytes] to float32[n, weights of a block]."""
 
-ENCODE = (array_in(types.float32), array_out(types.uint8))
+ENCODE = (array_in("float32"), array_out("uint8"))
 """``encode(x, out)``: float32[n, weights of a block] to uint8[n, block bytes]."""
 
-ENCODE_WEIGHTED = (array_in(types.float32), array_in(types.float32, 1), array_out(types.uint8))
+ENCODE_WEIGHTED = (array_in("float32"), array_in("float32", 1), array_out("uint8"))
 """``encode_weighted(x, weights, out)``: float32[rows, columns] and float32[columns] to uint8[rows, row bytes]."""
 
 
 def inlined(function: F) -> F:
     """A part of a kernel; it is compiled with the kernels that call it and not kept by itself."""
+    from numba import njit
+
     return cast(F, njit(**_OPTIONS)(function))
 
 
 class Kernel:
-    """A function that is compiled, or loaded from disk, when it is first called; it releases the GIL."""
+    """A function of arrays and numbers that is compiled, or loaded from disk, when it is first called.
 
-    def __init__(self, function: Callable[..., Any], signature: tuple[Any, ...]) -> None:
-        self.__name__, self.__doc__, self.__module__ = function.__name__, function.__doc__, function.__module__
-        self.__wrapped__ = function
-        self._signature = signature
+    It releases the GIL while it runs. Calling it raises TypeError for arrays of another kind than its signature's.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self.__module__, self.__name__ = module, name
+        self.source: tuple[Callable[..., Any], Signature] | None = None
+        """The Python function and its signature, once its module is imported."""
         self._lock = threading.Lock()
-        self._compiled: Any = None
+        self._run: Callable[..., Any] | None = None
 
     def __call__(self, *args: Any) -> Any:
-        return (self._compiled or self.compile())(*args)
+        return (self._run or self.compile())(*args)
 
     def load(self) -> bool:
         """Whether the kernel is ready without compiling: made before in this process, or found on disk."""
         with self._lock:
-            return self._load() is not None
+            if self._run is None:
+                found = machine_code.load(self.__module__, self.__name__)
+                if found is not None:
+                    self._run = machine_code.link(found)
+            return self._run is not None
 
-    def compile(self) -> Any:
-        """The Numba dispatcher, compiled if need be."""
-        with self._lock:
-            if self._load() is None:
-                dispatcher = _dispatcher(self.__wrapped__)
-                dispatcher.compile(self._signature)
-                self._finish(dispatcher)
-            return self._compiled
-
-    def _load(self) -> Any:
-        if self._compiled is None:
-            dispatcher = _dispatcher(self.__wrapped__)
-            target = dispatcher.targetctx
-            found = dispatcher._cache.load_overload(self._signature, target) if dispatcher._cache is not None else None
-            if found is not None:
-                dispatcher.add_overload(found)
-                self._finish(dispatcher)
-        return self._compiled
-
-    def _finish(self, dispatcher: Any) -> None:
-        dispatcher.disable_compile()
-        self._compiled = dispatcher
+    def compile(self) -> Callable[..., Any]:
+        """What runs when the kernel is called, compiled if need be."""
+        if not self.load():
+            if self.source is None:
+                importlib.import_module(self.__module__)
+            assert self.source is not None, f"{self.__module__} defines no kernel {self.__name__}"
+            with self._lock:
+                if self._run is None:
+                    code = _compiled(*self.source)
+                    machine_code.save(self.__module__, self.__name__, code)
+                    self._run = machine_code.link(code)
+        assert self._run is not None
+        return self._run
 
 
-def kernel(signature: tuple[Any, ...]) -> Callable[[Callable[..., Any]], Kernel]:
+_KERNELS: dict[tuple[str, str], Kernel] = {}
+
+
+def _kernel(module: str, name: str) -> Kernel:
+    """The one kernel of that name."""
+    return _KERNELS.setdefault((module, name), Kernel(module, name))
+
+
+def kernel(signature: Signature) -> Callable[[Callable[..., Any]], Kernel]:
     """Make a function a kernel with this one signature."""
-    return lambda function: Kernel(function, signature)
+
+    def make(function: Callable[..., Any]) -> Kernel:
+        made = _kernel(function.__module__, function.__name__)
+        made.__doc__, made.source = function.__doc__, (function, signature)
+        return made
+
+    return make
 
 
-def missing(kernels: Iterable[Any]) -> list[Kernel]:
+def missing(kernels: Iterable[Kernel]) -> list[Kernel]:
     """Those kernels that have to be compiled before they run, so that a caller can say why it waits."""
-    return [k for k in kernels if isinstance(k, Kernel) and not k.load()]
+    return [k for k in kernels if not k.load()]
 
 
-def _dispatcher(function: Callable[..., Any]) -> Any:
-    made = njit(**_OPTIONS)(function)
-    if _folder() is not None:
-        made._cache = _Cache(function)
-    return made
+def _compiled(function: Callable[..., Any], signature: Signature) -> Code:
+    import numpy as np
+    from numba import from_dtype, njit, types
+
+    def of(parameter: Parameter) -> Any:
+        kind = from_dtype(np.dtype(parameter.dtype))
+        read_only = not parameter.written
+        return types.Array(kind, parameter.ndim, "C", readonly=read_only, aligned=False) if parameter.ndim else kind
+
+    dispatcher = njit(**_OPTIONS)(function)
+    dispatcher.compile(tuple(of(p) for p in signature))
+    (made,) = dispatcher.overloads.values()
+    objects = made.library._get_compiled_object()
+    return Code(made.fndesc.llvm_func_name, signature, made.signature.return_type != types.none, objects)
 
 
-@cache
-def _folder() -> Path | None:
-    """The folder that keeps compiled kernels, or None when it cannot be written."""
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        base = Path(os.environ["NUMBA_CACHE_DIR"])
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path("~/AppData/Local").expanduser())
-    elif sys.platform == "darwin":
-        base = Path("~/Library/Caches").expanduser()
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    folder = base / "kquants"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except (OSError, RuntimeError):
-        return None
-    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+class Deferred:
+    """The functions of a module of kernels, imported only when one is no kernel or has to be compiled."""
+
+    def __init__(self, module: str, text: str) -> None:
+        self._module = module
+        self._names = frozenset(re.findall(r"^def (\w+)", text, re.MULTILINE))
+        self._kernels = frozenset(re.findall(r"^@kernel\(.*\)\ndef (\w+)", text, re.MULTILINE))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._kernels:
+            return _kernel(self._module, name)
+        if name in self._names:
+            return getattr(importlib.import_module(self._module), name)
+        raise AttributeError(f"module {self._module!r} has no function {name!r}")
+
+    def kernel(self, name: str) -> Kernel:
+        """The kernel of a function: itself, or the one of its name with an underscore that it calls with tables."""
+        return _kernel(self._module, name if name in self._kernels else f"_{name}")
 
 
-_IMPORT = re.compile(r"^from (\.+)([\w.]*) import (\([^)]*\)|[^\n(]*)", re.MULTILINE)
-
-
-@cache
-def _sources(module: str) -> frozenset[str]:
-    """The kquants modules that a module is made of: itself and what it imports, relatively, at its top."""
-    found: set[str] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name in found or name not in sys.modules:
-            continue
-        found.add(name)
-        file = sys.modules[name].__file__ or ""
-        is_package = Path(file).name == "__init__.py"
-        for dots, origin, names in _IMPORT.findall(_text(file)):
-            parts = name.split(".") + (["-"] if is_package else [])
-            base = ".".join(parts[: -len(dots)])
-            origin = f"{base}.{origin}" if origin else base
-            waiting.append(origin)
-            waiting += [f"{origin}.{n}" for n in re.findall(r"\w+", names)]
-    return frozenset(found)
-
-
-@cache
-def _text(file: str) -> str:
-    return Path(file).read_text(encoding="utf-8")
-
-
-class _Locator(_CacheLocator):
-    """Tells Numba where a kernel is kept and by what it is known to be fresh."""
-
-    def __init__(self, py_func: Any) -> None:
-        self._module = py_func.__module__
-        self._py_file = py_func.__code__.co_filename  # Numba names it when it warns that something cannot be kept
-
-    def get_cache_path(self) -> str:
-        return str(_folder())
-
-    def get_source_stamp(self) -> str:
-        """The digest of the sources, and the lane width they are compiled for."""
-        from .kernels.lanes import LANES
-
-        digest = hashlib.sha256(f"{LANES}".encode())
-        for name in sorted(_sources(self._module)):
-            digest.update(_text(sys.modules[name].__file__ or "").encode())
-        return digest.hexdigest()
-
-    def get_disambiguator(self) -> str:
-        """Part of the file name: kernels for other widths or of another version of the sources lie beside."""
-        return self.get_source_stamp()[:16]
-
-    @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> _Locator:
-        return cls(py_func)
-
-
-class _Files(CompileResultCacheImpl):
-    _locator_classes: list[type[object]] = [_Locator]  # noqa: RUF012 - Numba's name for it
-
-
-class _Cache(FunctionCache):
-    """Numba's cache, for which a full disk or a damaged file is no reason to fail: the kernel is compiled instead."""
-
-    _impl_class = _Files
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        try:
-            return super().load_overload(sig, target_context)
-        except (OSError, EOFError, ValueError, TypeError, AttributeError, ImportError, KeyError, UnpicklingError):
-            return None
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        with suppress(OSError):
-            super().save_overload(sig, data)
+def deferred(module: str) -> Deferred:
+    """The functions of a module of kquants; raises ModuleNotFoundError when there is none."""
+    file = machine_code.source_of(module)
+    if file is None:
+        raise ModuleNotFoundError(f"no module {module!r}", name=module)
+    return Deferred(module, file.read_text(encoding="utf-8"))

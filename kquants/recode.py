@@ -79,7 +79,8 @@ def kernels(pairs: Iterable[tuple[TensorType, TensorType, bool]]) -> list[Any]:
     found: list[Any] = []
     for source, target, weighted in pairs:
         if source.name != "F32":
-            found.append(codec(source).decode)
+            found.append(codec(source).kernel("decode"))
         if target != source and target.name != "F32":
-            found.append(encoder(target, weighted=weighted))
+            name = "encode_weighted" if weighted and takes_weights(target) else "encode"
+            found.append(codec(target).kernel(name))
     return list(dict.fromkeys(found))

@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..jit import DECODE, array_in, inlined, kernel
 from ..kernels.codewords import SEARCH, largest_of, round_scales
@@ -36,6 +35,7 @@ from ..kernels.lanes import (
     select,
     store,
     store_blocks,
+    workspace,
     zero_of,
 )
 from ..kernels.numerics import half_bits, half_value
@@ -54,7 +54,7 @@ from ..kernels.ternary import (
 
 F32 = np.float32
 
-_DECODE = (*DECODE, array_in(types.float32))
+_DECODE = (*DECODE, array_in("float32"))
 
 
 def decode(blocks: Any, out: Any) -> None:
@@ -101,7 +101,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
     scales, small, signs = scratch(LANES, 16, np.float32), scratch(LANES, 16, np.int32), scratch(LANES, 16, np.int32)
     shifts = scratch(LANES, 2, np.float32)
     packed = scratch(LANES, 56, np.uint8)
-    codes = np.empty((32, LANES), np.int32)
+    codes = workspace(32, LANES, np.int32)
     tables = (index, steps, start, near)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])
@@ -185,7 +185,7 @@ def _cut(xs: Any, at: int, weight: Any, ranks: Any) -> Any:
     for i in range(16):
         products[i] = weight[i] * xs[at + i]
     sums = scratch(LANES, 17, np.float32)
-    ordered = np.empty((16, LANES), np.float32)
+    ordered = workspace(16, LANES, np.float32)
     for h in range(2):
         ordered[:] = F32(0)
         put_in_order(ranks, products, 8 * h, 8 * h + 8, ordered)

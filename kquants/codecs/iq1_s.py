@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..jit import DECODE, array_in, inlined, kernel
 from ..kernels.codewords import SEARCH, largest_of, round_scales
@@ -34,6 +33,7 @@ from ..kernels.lanes import (
     select,
     store,
     store_blocks,
+    workspace,
     zero_of,
 )
 from ..kernels.numerics import half_at
@@ -51,7 +51,7 @@ from ..kernels.ternary import (
 
 F32 = np.float32
 
-_DECODE = (*DECODE, array_in(types.float32))
+_DECODE = (*DECODE, array_in("float32"))
 
 
 def decode(blocks: Any, out: Any) -> None:
@@ -85,7 +85,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
     shifts = scratch(LANES, 4, np.float32)
     scales, small, high = scratch(LANES, 8, np.float32), scratch(LANES, 8, np.int32), scratch(LANES, 8, np.int32)
     packed = scratch(LANES, 50, np.uint8)
-    codes = np.empty((4, LANES), np.int32)
+    codes = workspace(4, LANES, np.int32)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])
         load_blocks(x, rows, xs)
@@ -127,7 +127,7 @@ def _cut(xs: Any, at: int, weight: Any, ranks: Any) -> Any:
     sum_x, sum_w = scratch(LANES, 33, np.float32), scratch(LANES, 33, np.float32)
     for i in range(32):
         products[i] = weight[i] * xs[at + i]
-    ordered = np.empty((32, LANES), np.float32)
+    ordered = workspace(32, LANES, np.float32)
     put_in_order(ranks, products, 0, 32, ordered)
     running_sums(ordered, sum_x)
     put_in_order(ranks, weight, 0, 32, ordered)

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..jit import DECODE, array_in, kernel
 from ..kernels.codewords import BROKEN_GROUPS, SEARCH, fit_codewords, largest_of, round_scales
@@ -31,6 +30,7 @@ from ..kernels.lanes import (
     select,
     store,
     store_blocks,
+    workspace,
     zero_of,
 )
 from ..kernels.numerics import half_at
@@ -39,7 +39,7 @@ from ..kernels.signs import signed, split_signs
 
 F32 = np.float32
 
-_DECODE = (*DECODE, array_in(types.float32))
+_DECODE = (*DECODE, array_in("float32"))
 
 
 def decode(blocks: Any, out: Any) -> None:
@@ -76,7 +76,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
     signs = scratch(LANES, 2, np.int32)
     scales, small = scratch(LANES, 16, np.float32), scratch(LANES, 16, np.int32)
     packed = scratch(LANES, 82, np.uint8)
-    codes = np.empty((2, LANES), np.int32)
+    codes = workspace(2, LANES, np.int32)
     fit = (mag, weight, root, (index, steps, start, near), 8, 2)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])

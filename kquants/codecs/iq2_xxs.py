@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..jit import DECODE, array_in, kernel
 from ..kernels.codewords import EVERY_GROUP, SEARCH, clear_empty, fit_codewords, largest_of, round_scales
@@ -32,6 +31,7 @@ from ..kernels.lanes import (
     select,
     store,
     store_blocks,
+    workspace,
     zero_of,
 )
 from ..kernels.numerics import half_at
@@ -41,7 +41,7 @@ from ..kernels.signs import signed, split_signs, with_parity
 
 F32 = np.float32
 
-_DECODE = (*DECODE, array_in(types.float32))
+_DECODE = (*DECODE, array_in("float32"))
 
 
 def decode(blocks: Any, out: Any) -> None:
@@ -75,7 +75,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
     scales, small = scratch(LANES, 8, np.float32), scratch(LANES, 8, np.int32)
     levels = scratch(LANES, 32, np.uint8)
     packed = scratch(LANES, 66, np.uint8)
-    codes = np.empty((4, LANES), np.int32)
+    codes = workspace(4, LANES, np.int32)
     fit = (mag, weight, root, (index, steps, start, near), 8, 2)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..jit import DECODE, array_in, inlined, kernel
 from ..kernels.codewords import BROKEN_WHOLE, SEARCH, fit_codewords, largest_of, round_scales
@@ -32,6 +31,7 @@ from ..kernels.lanes import (
     select,
     store,
     store_blocks,
+    workspace,
     zero_of,
 )
 from ..kernels.numerics import half_at
@@ -40,7 +40,7 @@ from ..kernels.signs import signed, split_signs
 
 F32 = np.float32
 
-_DECODE = (*DECODE, array_in(types.float32))
+_DECODE = (*DECODE, array_in("float32"))
 
 
 def decode(blocks: Any, out: Any) -> None:
@@ -79,8 +79,8 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
     signs = scratch(LANES, 4, np.int32)
     scales, small = scratch(LANES, 8, np.float32), scratch(LANES, 8, np.int32)
     packed = scratch(LANES, 110, np.uint8)
-    codes = np.empty((8, LANES), np.int32)
-    filled = np.empty(8, np.uint64)
+    codes = workspace(8, LANES, np.int32)
+    filled = workspace(1, 8, np.uint64)[0]
     fit = (mag, weight, root, (index, steps, start, near), 4, 7)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])
@@ -125,8 +125,10 @@ def _close_gaps(block: Any, filled: Any, k: Any) -> None:
     for j in range(8):
         if filled[j] >> k & np.uint64(1):
             if to < j:
-                block[2 + 8 * to : 10 + 8 * to] = block[2 + 8 * j : 10 + 8 * j]
-                block[74 + 4 * to : 78 + 4 * to] = block[74 + 4 * j : 78 + 4 * j]
+                for i in range(8):
+                    block[2 + 8 * to + i] = block[2 + 8 * j + i]
+                for i in range(4):
+                    block[74 + 4 * to + i] = block[74 + 4 * j + i]
             to += 1
     block[2 + 8 * to : 66] = 0
     block[74 + 4 * to : 106] = 0

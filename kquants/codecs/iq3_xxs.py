@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..jit import DECODE, array_in, kernel
 from ..kernels.codewords import BROKEN_GROUPS, SEARCH, clear_empty, fit_codewords, largest_of, round_scales
@@ -33,6 +32,7 @@ from ..kernels.lanes import (
     select,
     store,
     store_blocks,
+    workspace,
     zero_of,
 )
 from ..kernels.numerics import half_at
@@ -41,7 +41,7 @@ from ..kernels.signs import signed, split_signs, with_parity
 
 F32 = np.float32
 
-_DECODE = (*DECODE, array_in(types.float32))
+_DECODE = (*DECODE, array_in("float32"))
 
 
 def decode(blocks: Any, out: Any) -> None:
@@ -79,7 +79,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
     signs, signs_of_all = scratch(LANES, 4, np.int32), scratch(LANES, 8, np.int32)
     scales, small = scratch(LANES, 8, np.float32), scratch(LANES, 8, np.int32)
     packed = scratch(LANES, 98, np.uint8)
-    codes = np.empty((8, LANES), np.int32)
+    codes = workspace(8, LANES, np.int32)
     fit = (mag, weight, root, (index, steps, start, near), 4, 7)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])

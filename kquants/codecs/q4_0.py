@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
-from ..kernels.importance import load_weighted, row_mean_squares
+from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
+from ..kernels.importance import MEANS, STRIP, load_weighted, row_mean_squares
 from ..kernels.lanes import (
     LANES,
     as_type,
@@ -30,6 +30,7 @@ from ..kernels.lanes import (
     store,
     store_blocks,
     upper,
+    workspace,
 )
 from ..kernels.numerics import half_at, half_bits, half_of, level
 from ..kernels.onepass import or_zero, put_halves, reciprocal, signed_peak
@@ -62,12 +63,19 @@ def encode(x: Any, out: Any) -> None:
 @kernel(ENCODE_WEIGHTED)
 def encode_weighted(x: Any, weights: Any, out: Any) -> None:
     """float32[rows, columns] and float32[columns] to uint8[rows, row bytes]."""
+    for first in range(0, x.shape[0], STRIP):
+        _encode_strip(x[first : first + STRIP], weights, out[first : first + STRIP])
+
+
+@inlined
+def _encode_strip(x: Any, weights: Any, out: Any) -> None:
     blocks, importance, found = x.reshape(-1, 32), weights.reshape(-1, 32), out.reshape(-1, 18)
     xs = scratch(LANES, 32, np.float32)
     weight = scratch(LANES, 32, np.float32)
     levels = scratch(LANES, 32, np.uint8)
     packed = scratch(LANES, 18, np.uint8)
-    means = row_mean_squares(blocks, importance.shape[0], xs)
+    means = workspace(1, MEANS, np.float32)
+    row_mean_squares(blocks, importance.shape[0], xs, means)
     for first in range(0, blocks.shape[0], LANES):
         load_weighted(blocks, importance, means, block_rows(xs, first, blocks.shape[0]), xs, weight)
         scale, cut = fit_scale(xs, 0, weight, 0, 32, 8)

@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ..jit import array_in, array_out, inlined
 from .lanes import (
@@ -38,23 +37,27 @@ from .lanes import (
     smallest_lane,
     sqrt,
     store,
+    workspace,
 )
 from .numerics import half_bits, level, nearest_int
 
 F32 = np.float32
 SEARCH = (
-    array_in(types.float32),
-    array_in(types.float32),
-    array_out(types.uint8),
-    array_in(types.int32, 1),
-    array_in(types.int32, 1),
-    array_in(types.int32),
-    array_in(types.uint16),
+    array_in("float32"),
+    array_in("float32"),
+    array_out("uint8"),
+    array_in("int32", 1),
+    array_in("int32", 1),
+    array_in("int32"),
+    array_in("uint16"),
 )
 """``_encode(x, importance, out, *neighbours)``: float32[n, 256], float32[blocks of a row, 256], uint8[n, bytes].
 
 An importance without rows stands for none.
 """
+
+GROUPS = 8
+"""The most codewords that a sub-block has."""
 
 FAR = np.finfo(np.float32).max
 
@@ -84,7 +87,7 @@ def fit_codewords(fit: Any, peak: Any, scale: Any, reach: int, step: Any, alive:
     for i in range(size_of(mag)):
         root[i] = sqrt(weight[i])
     codes[:] = 0 if width == 8 else 0x1111
-    broken = np.empty(codes.shape[0], np.uint64)
+    broken = workspace(1, GROUPS, np.uint64)[0, : codes.shape[0]]
     broken[:] = np.uint64(0) if again == BROKEN_GROUPS else alive
     scale = scan_scales(fit, peak, scale, reach, step, alive, codes, broken)
     some = np.uint64(0)
@@ -136,7 +139,7 @@ def scan_scales(fit: Any, peak: Any, scale: Any, reach: int, step: Any, alive: A
     nothing is better than nothing keep ``scale``, codes and bits. Only lanes with a bit in ``alive`` matter.
     """
     _, _, _, _, _, top = fit
-    trial, trial_off = np.empty_like(codes), np.empty_like(off)
+    trial, trial_off = workspace(GROUPS, LANES, np.int32)[: len(off)], workspace(1, GROUPS, np.uint64)[0, : len(off)]
     best = fill(LANES, F32(0))
     for k in range(-reach, reach + 1):
         inverse = F32(F32(2 * top + 1) + F32(F32(k) * step)) / peak
@@ -160,7 +163,7 @@ def refine(fit: Any, scale: Any, again: Any, codes: Any) -> Any:
     for bits in again:
         touched |= bits
     if touched != 0:
-        trial, off = np.empty_like(codes), np.empty_like(again)
+        trial, off = workspace(GROUPS, LANES, np.int32)[: len(again)], workspace(1, GROUPS, np.uint64)[0, : len(again)]
         round_groups(fit, F32(1) / scale, scale, touched, trial, off)
         for g in range(len(again)):
             mask = bit_mask(again[g], LANES)

@@ -21,10 +21,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
-from ..jit import inlined, kernel
+from ..jit import array_in, array_out, inlined, kernel, number
 
 _BITMAPS = {
     "IQ1_S": (
@@ -141,22 +140,31 @@ def neighbours(name: str) -> Neighbours:
     steps = np.zeros(CODES if book.shells == 1 else 0, np.int32)
     start = np.zeros((2, CODES + 1), np.int32)
     near = np.zeros((1, 1 << 20), np.uint16)
-    _list_near(book.digits.T.astype(np.int32, order="C"), book.codes, index, book.shells, steps, start, near)
+    room = np.empty((2, len(book.codes)), np.int64), np.empty((2, len(book.codes)), np.int32)
+    _list_near(book.digits.T.astype(np.int32, order="C"), book.codes, index, book.shells, *room, steps, start, near)
     return Neighbours(index, steps, start, near[:, : start[1, -1] + SLACK].copy())
 
 
-_INTS = types.int32[::1]
+_INTS = array_in("int32", 1)
 
 
-@kernel((types.int32[:, ::1], _INTS, _INTS, types.intp, _INTS, types.int32[:, ::1], types.uint16[:, ::1]))
-def _list_near(digits: Any, codes: Any, index: Any, shells: int, single: Any, start: Any, near: Any) -> None:
-    """Fill steps, start and near of ``Neighbours`` for the codebook ``digits``, int32[width, codewords]."""
+_LISTS = (array_out("int32", 1), array_out("int32"), array_out("uint16"))
+_ROOM = (array_out("int64"), array_out("int32"))
+
+
+@kernel((array_in("int32"), _INTS, _INTS, number("int64"), *_ROOM, *_LISTS))
+def _list_near(
+    digits: Any, codes: Any, index: Any, shells: int, longs: Any, ints: Any, single: Any, start: Any, near: Any
+) -> None:
+    """Fill steps, start and near of ``Neighbours`` for the codebook ``digits``, int32[width, codewords].
+
+    ``longs`` and ``ints`` are room to work in, two rows of a number for each codeword.
+    """
     width, count = digits.shape
     bits = 16 // width
     top = 2 if width == 8 else 7
-    steps = np.zeros(count, np.int64)
-    distance = np.empty(count, np.int32)
-    here = np.empty(width, np.int32)
+    steps, kept = longs[0], longs[1]
+    distance, here = ints[0], ints[1, :width]
     for j in range(count):
         steps[j] = _steps(digits[:, j], top)
     used = 0
@@ -176,7 +184,7 @@ def _list_near(digits: Any, codes: Any, index: Any, shells: int, single: Any, st
                 for i in range(width):
                     for j in range(count):
                         distance[j] += (digits[i, j] - here[i]) ** 2
-                found = _shells(distance, steps ^ _steps(here, top), codes, shells, row == 0, near[0, used:])
+                found = _shells(distance, steps, _steps(here, top), codes, shells, row == 0, kept, near[0, used:])
                 if len(single):
                     single[code] = _single_steps(code, near[0, used : used + found])
                 used += found
@@ -206,9 +214,8 @@ def _single_steps(code: int, near: Any) -> int:
 
 
 @inlined
-def _shells(distance: Any, steps: Any, codes: Any, shells: int, prune: bool, out: Any) -> int:
-    """Write the codes in the nearest shells, shell by shell; how many they are."""
-    kept = np.empty(len(codes), np.int64)
+def _shells(distance: Any, steps: Any, origin: int, codes: Any, shells: int, prune: bool, kept: Any, out: Any) -> int:
+    """Write the codes in the nearest shells, shell by shell; how many they are. ``origin``: the steps to the point."""
     used = 0
     radius = np.int32(-1)
     for _ in range(shells):
@@ -222,9 +229,9 @@ def _shells(distance: Any, steps: Any, codes: Any, shells: int, prune: bool, out
                 beyond = False
                 if prune:
                     for k in range(used):
-                        beyond = beyond or kept[k] & ~steps[j] == 0
+                        beyond = beyond or kept[k] & ~(steps[j] ^ origin) == 0
                 if not beyond:
                     out[used] = codes[j]
-                    kept[used] = steps[j]
+                    kept[used] = steps[j] ^ origin
                     used += 1
     return used

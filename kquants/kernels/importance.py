@@ -14,16 +14,21 @@ from typing import Any
 import numpy as np
 
 from ..jit import inlined
-from .lanes import block_rows, gather, load_blocks, size_of, sqrt, store, width_of, zero_of
+from .lanes import LANES, block_rows, gather, load_blocks, size_of, sqrt, store, width_of, zero_of
 
 F32 = np.float32
 
 
+STRIP = 256
+"""Rows whose mean squares are kept at a time."""
+MEANS = STRIP + LANES
+"""Room for those, and for the lanes that the last of them leave empty."""
+
+
 @inlined
-def row_mean_squares(blocks: Any, in_a_row: int, space: Any) -> Any:
-    """The mean square of each row of ``in_a_row`` blocks of 32 weights: float32[1, rows and some more]."""
+def row_mean_squares(blocks: Any, in_a_row: int, space: Any, means: Any) -> None:
+    """The mean square of each of at most STRIP rows of ``in_a_row`` blocks of 32 weights, to float32[1, MEANS]."""
     rows = blocks.shape[0] // in_a_row
-    means = np.empty((1, rows + width_of(space)), np.float32)
     for first in range(0, rows, width_of(space)):
         starts = block_rows(space, first, rows) * in_a_row
         total = zero_of(space)
@@ -32,7 +37,6 @@ def row_mean_squares(blocks: Any, in_a_row: int, space: Any) -> Any:
             for i in range(32):
                 total = total + space[i] * space[i]
         store(means, 0, first, total / F32(32 * in_a_row))
-    return means
 
 
 @inlined

@@ -47,7 +47,7 @@ def package(tmp_path: Path) -> Path:
 def test_a_kernel_is_compiled_once_and_a_damaged_one_again(tmp_path: Path) -> None:
     assert probe(tmp_path) == (True, LEVELS)
     assert probe(tmp_path) == (False, LEVELS)
-    (kept,) = tmp_path.rglob("*.nbc")
+    (kept,) = tmp_path.rglob("*.kernel")
     kept.write_bytes(kept.read_bytes()[:100])
     assert probe(tmp_path) == (True, LEVELS)
     assert probe(tmp_path) == (False, LEVELS)

@@ -55,6 +55,7 @@ from .memory import (
     size_of,
     store,
     width_of,
+    workspace,
     zero_of,
 )
 from .operators import as_bits, as_float, as_type, fill, indices, maximum, minimum, select, sqrt
@@ -95,5 +96,6 @@ __all__ = [
     "sum_lanes",
     "upper",
     "width_of",
+    "workspace",
     "zero_of",
 ]

@@ -11,6 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import lower_builtin
+from numba.np.arrayobj import populate_array
 
 from .vectors import ELEMENT, I32, I64, Lanes, Scratch, literal, operation
 
@@ -97,6 +98,27 @@ def scratch(typingctx: Any, width: Any, count: Any, dtype: Any) -> Any:
     result = Scratch(lanes, literal(count))
 
     return result(width, count, dtype), lambda context, builder, sig, args: stack(builder, lanes, result.count)
+
+
+@operation(prefer_literal=True)
+def workspace(typingctx: Any, rows: Any, columns: Any, dtype: Any) -> Any:
+    """``workspace(rows, columns, np.int32)``: an array on the stack, not initialized, that numbers can index."""
+    result = types.Array(dtype.dtype, 2, "C")
+    shape = (literal(rows), literal(columns))
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        element = context.get_data_type(dtype.dtype)
+        size = context.get_abi_sizeof(element)
+        with builder.goto_entry_block():
+            space = builder.alloca(ir.ArrayType(element, shape[0] * shape[1]))
+        space.align = 64
+        view = context.make_array(result)(context, builder)
+        data = builder.bitcast(space, element.as_pointer())
+        strides = (I64(shape[1] * size), I64(size))
+        populate_array(view, data, [I64(n) for n in shape], strides, I64(size), meminfo=None)
+        return view._getvalue()
+
+    return result(rows, columns, dtype), emit
 
 
 def stack(builder: Any, lanes: Lanes, count: int) -> Any:

@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
-from numba.core import config
 from numba.extending import intrinsic, models, register_model
+
+from ...machine_code import processor
 
 
 def _default_width() -> int:
@@ -19,11 +20,7 @@ def _default_width() -> int:
         if asked not in ("8", "16", "32"):
             raise ValueError(f"KQUANTS_LANES is {asked!r}; expected 8, 16 or 32")
         return int(asked)
-    if config.CPU_FEATURES is not None:
-        return 32 if "+avx512f" in config.CPU_FEATURES.split(",") else 16
-    if config.CPU_NAME not in (None, "", "host"):
-        return 16
-    return 32 if binding.get_host_cpu_features().get("avx512f") else 16
+    return 32 if "+avx512f" in processor()[1].split(",") else 16
 
 
 operation: Any = intrinsic  # untyped on purpose: a caller passes two arguments fewer than the definition names
