@@ -1,7 +1,8 @@
 """Time what reads a whole model: ``python -m bench.reading FILE.gguf SOURCE.gguf [--rounds N]``.
 
-``report``, ``verify`` and ``diff``, each alone and against the source; seconds of the whole process, its peak memory,
-and the megabytes of model that it went through in a second. FILE is a quantization of SOURCE.
+``report`` and ``verify``, alone and against the source; seconds of the whole process and of its threads
+together, its peak memory (the pages of the files that it has looked at count), and the megabytes of model that it went
+through in a second. FILE is a quantization of SOURCE.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ def main() -> None:
                 runs[name].append(job())
         pages = page.stat().st_size
     shown = Table(title=f"{file.name}, median of {given.rounds}; the page has {pages / 1e6:.2f} MB")
-    for column in ("command", "s", "MB of model/s", "peak MB"):
+    for column in ("command", "s", "CPU s", "MB of model/s", "peak MB"):
         shown.add_column(column, justify="left" if column == "command" else "right")
     for name, (_, size) in jobs.items():
         seconds = statistics.median(run.seconds for run in runs[name])
+        cpu = statistics.median(run.cpu for run in runs[name])
         peak = max(run.peak for run in runs[name])
-        shown.add_row(name, f"{seconds:.2f}", f"{size / 1e6 / seconds:,.0f}", f"{peak / 1e6:,.0f}")
+        shown.add_row(name, f"{seconds:.2f}", f"{cpu:.2f}", f"{size / 1e6 / seconds:,.0f}", f"{peak / 1e6:,.0f}")
     Console(width=100).print(shown)
 
 

@@ -48,10 +48,11 @@ TYPES = "Q4_K_M,Q5_K_M,Q2_K,Q3_K_M,Q6_K,Q8_0,Q4_0"
 
 @dataclass(frozen=True)
 class Run:
-    """One process: wall seconds and peak resident bytes."""
+    """One process: wall seconds, peak resident bytes, and seconds of all cores together."""
 
     seconds: float
     peak: int
+    cpu: float = 0.0
 
 
 @dataclass
@@ -83,7 +84,7 @@ def run(command: Command, *, timed_inside: bool = False) -> Run:
         if timed_inside:
             out.seek(0)
             seconds = float(out.read().split()[-1])
-    return Run(seconds, usage.ru_maxrss * 1024)
+    return Run(seconds, usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime)
 
 
 def digest(path: Path) -> str:

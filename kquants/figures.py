@@ -8,6 +8,7 @@ groups in float64. They describe; nothing is encoded from them.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ CHUNK = 1024 * GROUP
 
 Floats = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
+Reader = Callable[[int, int], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +137,30 @@ def decodes(tensor: Tensor) -> bool:
         return False
 
 
-def weights(tensor: Tensor, lo: int, hi: int, out: Floats | None = None) -> Floats:
-    """Weights ``lo`` to ``hi`` of the flattened tensor as float32; both are multiples of the block, or the end."""
+def reader(tensor: Tensor, buffer: int = 0) -> Reader:
+    """``read(lo, hi)``: at most CHUNK weights of the flattened tensor as float32; both are multiples of a block.
+
+    They stand in a buffer of the calling thread, till it reads again what has a buffer of that number.
+    """
     kind = tensor.type
-    data = tensor.data.reshape(-1)[lo // kind.block * kind.nbytes : hi // kind.block * kind.nbytes]
-    wide = np.empty(hi - lo, np.float32) if out is None else out[: hi - lo]
-    codec(kind).decode(data.reshape(-1, kind.nbytes), wide.reshape(-1, kind.block))
-    return wide
+    blocks, decode = tensor.data.reshape(-1, kind.nbytes), codec(kind).decode
+
+    def read(lo: int, hi: int) -> Floats:
+        wide = _scratch.buffers[buffer][: hi - lo]
+        decode(blocks[lo // kind.block : hi // kind.block], wide.reshape(-1, kind.block))
+        return wide
+
+    return read
+
+
+class _Scratch(threading.local):
+    """Each thread's buffers: memory that is asked for anew costs more than what is done with it."""
+
+    def __init__(self) -> None:
+        self.buffers = [np.empty(CHUNK, np.float32) for _ in range(2)]
+
+
+_scratch = _Scratch()
 
 
 def in_chunks(work: Callable[[int, int], Any], count: int, threads: int | None = None) -> list[Any]:
@@ -164,9 +183,14 @@ def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers)
 
 
-def spread_sums(x: Floats) -> Sums:
-    """Sum, sum of squares, least and most of each group of a chunk: float64[groups, 4]; NaN makes sums NaN."""
-    return _by_group(_spread, 4, x)
+def spread_table(count: int) -> Sums:
+    """Room for what ``spread_sums`` says of each group of a tensor."""
+    return np.empty((-(-count // GROUP), 4), np.float64)
+
+
+def spread_sums(x: Floats, lo: int, table: Sums) -> None:
+    """Put sum, sum of squares, least and most of each group of weights ``lo`` and on; NaN makes sums NaN."""
+    _by_group(_spread, lo, table, x)
 
 
 def spread_of(table: Sums, count: int) -> Spread:
@@ -179,17 +203,23 @@ def spread_of(table: Sums, count: int) -> Spread:
 
 def spread(tensor: Tensor, threads: int | None = None) -> Spread:
     """How large the weights of a tensor are."""
-    parts = in_chunks(lambda lo, hi: spread_sums(weights(tensor, lo, hi)), tensor.count, threads)
-    return spread_of(joined(parts, 4), tensor.count)
+    read, table = reader(tensor), spread_table(tensor.count)
+    in_chunks(lambda lo, hi: spread_sums(read(lo, hi), lo, table), tensor.count, threads)
+    return spread_of(table, tensor.count)
 
 
-def departure_sums(a: Floats, b: Floats) -> Sums:
-    """Sums of a·a, b·b, a·b, the squared and the largest difference of each group: float64[groups, 5]."""
-    return _by_group(_depart, 5, a, b)
+def departure_table(count: int) -> Sums:
+    """Room for what ``departure_sums`` says of each group of a tensor."""
+    return np.empty((-(-count // GROUP), 5), np.float64)
+
+
+def departure_sums(a: Floats, b: Floats, lo: int, table: Sums) -> None:
+    """Put sums of a·a, b·b, a·b, the squared and the largest difference of each group of weights ``lo`` and on."""
+    _by_group(_depart, lo, table, a, b)
 
 
 def departure_of(table: Sums, count: int) -> Departure:
-    """The figures of two tensors of ``count`` weights from their groups, in order."""
+    """The figures of two tensors of ``count`` weights from their groups."""
     if not count:
         return Departure(0, 0.0, 0.0, 1.0, 0.0, 0.0, 0)
     aa, bb, ab, dd = (float(column.sum()) for column in table[:, :4].T) if _finite(table) else [math.nan] * 4
@@ -205,8 +235,9 @@ def departure_of(table: Sums, count: int) -> Departure:
 
 def departure(a: Tensor, b: Tensor, threads: int | None = None) -> Departure:
     """How far the weights of ``b`` lie from those of ``a``, a tensor of the same shape."""
-    parts = in_chunks(lambda lo, hi: departure_sums(weights(a, lo, hi), weights(b, lo, hi)), a.count, threads)
-    return departure_of(joined(parts, 5), a.count)
+    left, right, table = reader(a), reader(b, 1), departure_table(a.count)
+    in_chunks(lambda lo, hi: departure_sums(left(lo, hi), right(lo, hi), lo, table), a.count, threads)
+    return departure_of(table, a.count)
 
 
 def together(parts: Iterable[Departure]) -> float:
@@ -216,33 +247,22 @@ def together(parts: Iterable[Departure]) -> float:
     return math.sqrt(sum(square for square, _ in squares) / size) if size else 0.0
 
 
-def histogram(tensor: Tensor, reach: float, bins: int, sample: int) -> list[int]:
-    """Weights a bin from ``-reach`` to ``reach``, of the first ``sample`` weights of every chunk of the tensor."""
-
-    def look(lo: int, hi: int) -> Any:
-        counts = np.zeros(bins, np.int64)
-        _count(weights(tensor, lo, min(hi, lo + sample)), np.float32(reach), counts)
-        return counts
-
-    total: list[int] = sum(in_chunks(look, tensor.count)).tolist()
-    return total
+def histogram(x: Floats, reach: float, bins: int) -> list[int]:
+    """How many of float32[n] fall into each bin from ``-reach`` to ``reach``; what lies beyond is in the last ones."""
+    counts = np.zeros(bins, np.int64)
+    _count(x, np.float32(reach), counts)
+    found: list[int] = counts.tolist()
+    return found
 
 
-def joined(parts: list[Sums], columns: int) -> Sums:
-    """The groups of all chunks as one table."""
-    return np.concatenate(parts) if parts else np.empty((0, columns), np.float64)
-
-
-def _by_group(measure: Callable[..., None], columns: int, *chunks: Floats) -> Sums:
+def _by_group(measure: Callable[..., None], lo: int, table: Sums, *chunks: Floats) -> None:
     """``measure(*groups, table)`` for the groups of 256 weights, and for the rest of fewer as one more."""
-    count = len(chunks[0])
-    whole = count // GROUP * GROUP
-    table = np.empty((-(-count // GROUP), columns), np.float64)
+    count, at = len(chunks[0]), lo // GROUP
+    whole = count // GROUP
     if whole:
-        measure(*(c[:whole].reshape(-1, GROUP) for c in chunks), table[: whole // GROUP])
-    if whole < count:
-        measure(*(c[whole:].reshape(1, -1) for c in chunks), table[whole // GROUP :])
-    return table
+        measure(*(c[: whole * GROUP].reshape(-1, GROUP) for c in chunks), table[at : at + whole])
+    if whole * GROUP < count:
+        measure(*(c[whole * GROUP :].reshape(1, -1) for c in chunks), table[at + whole : at + whole + 1])
 
 
 def _finite(table: Sums) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -347,8 +347,12 @@ MODEL_CHECKS: Mapping[str, Callable[[ShardSet], Faults]] = {
 
 
 def _finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
-    from .figures import decodes, in_chunks, weights
+    from .figures import decodes, in_chunks, reader
     from .finite import first_not_finite
+
+    def first(read: Callable[[int, int], Any], lo: int, hi: int) -> int:
+        at = int(first_not_finite(read(lo, hi).reshape(1, -1)))
+        return lo + at if at >= 0 else -1
 
     skipped = 0
     for t in _tensors(model):
@@ -356,12 +360,7 @@ def _finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
         if not decodes(t):
             skipped += 1
             continue
-
-        def first(lo: int, hi: int, t: Tensor = t) -> int:
-            at = int(first_not_finite(weights(t, lo, hi).reshape(1, -1)))
-            return lo + at if at >= 0 else -1
-
-        bad = [at for at in in_chunks(first, t.count) if at >= 0]
+        bad = [at for at in in_chunks(partial(first, reader(t)), t.count) if at >= 0]
         if bad:
             place = ", ".join(str(i) for i in np.unravel_index(bad[0], t.shape or (1,)))
             yield f"tensor {t.name!r}: the weight at [{place}] is not a finite number"

@@ -13,16 +13,18 @@ import numpy as np
 from gguf_py import GGUFFile, KQuantsError, Tensor
 from kquants.figures import (
     GROUP,
+    Floats,
     Sums,
     decodes,
     departure_of,
     departure_sums,
+    departure_table,
     histogram,
     in_chunks,
-    joined,
+    reader,
     spread_of,
     spread_sums,
-    weights,
+    spread_table,
 )
 
 from .. import summary
@@ -141,12 +143,18 @@ def _tensor(tensor: Tensor, source: Tensor | None) -> dict[str, Any]:
         row["note"] = f"the source's {source.type.name} weights are not decoded here"
         source = None
 
-    def look(lo: int, hi: int) -> tuple[Sums, Sums | None]:
-        ours = weights(tensor, lo, hi)
-        return spread_sums(ours), None if source is None else departure_sums(weights(source, lo, hi), ours)
+    read, read_source = reader(tensor), None if source is None else reader(source, 1)
+    groups = spread_table(tensor.count)
+    departures = departure_table(0 if source is None else tensor.count)
 
-    parts = in_chunks(look, tensor.count)
-    groups = joined([spread for spread, _ in parts], 4)
+    def look(lo: int, hi: int) -> Floats:
+        ours = read(lo, hi)
+        spread_sums(ours, lo, groups)
+        if read_source is not None:
+            departure_sums(read_source(lo, hi), ours, lo, departures)
+        return ours[:SAMPLE].copy()
+
+    sample = np.concatenate(in_chunks(look, tensor.count))
     spread = spread_of(groups, tensor.count)
     largest = max(abs(spread.least), abs(spread.most))
     reach = REACH * spread.rms or 1.0
@@ -158,10 +166,10 @@ def _tensor(tensor: Tensor, source: Tensor | None) -> dict[str, Any]:
         "crest": largest / spread.rms if spread.rms else None,
         "scales": _scales(groups, tensor.count),
         "reach": reach,
-        "histogram": histogram(tensor, reach, BINS, SAMPLE) if np.isfinite(reach) else None,
+        "histogram": histogram(sample, reach, BINS) if np.isfinite(reach) else None,
     }
     if source is not None:
-        told = departure_of(joined([d for _, d in parts if d is not None], 5), tensor.count)
+        told = departure_of(departures, tensor.count)
         row |= {name: getattr(told, name) for name in ("relative", "cosine", "largest", "worst", "worst_at")}
     return row
 
