@@ -22,7 +22,11 @@ Examples:
 )
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The page to write.")
 def command(file: Path, source: Path | None, output: Path) -> None:
-    """Write one self-contained HTML page about FILE: layers, weights, errors, metadata, vocabulary."""
+    """Write one self-contained HTML page about FILE: layers, weights, errors, metadata, vocabulary, chat template.
+
+    With --source, how far each tensor's weights lie from those that it was quantized from. FILE and SOURCE may be any
+    shard of a set: then the whole set is meant. The page needs no network.
+    """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     import gguf_py
@@ -34,8 +38,8 @@ def command(file: Path, source: Path | None, output: Path) -> None:
 
     start = time.perf_counter()
     with ExitStack() as open_files:
-        opened = open_files.enter_context(gguf_py.open(file))
-        origin = open_files.enter_context(gguf_py.open(source)) if source else None
+        opened = open_files.enter_context(gguf_py.open_shards(file))
+        origin = open_files.enter_context(gguf_py.open_shards(source)) if source else None
         columns = (TextColumn("reading weights"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
         shown = console(stderr=True)
         bar = open_files.enter_context(Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal))

@@ -53,8 +53,10 @@ class Departure:
     count: int
     rms: float
     """Root of the mean squared difference."""
+    size: float
+    """Root mean square of ``a``."""
     relative: float
-    """The same, as a part of the root mean square of ``a``."""
+    """The first as a part of the second."""
     cosine: float
     largest: float
     """The largest difference."""
@@ -221,16 +223,19 @@ def departure_sums(a: Floats, b: Floats, lo: int, table: Sums) -> None:
 def departure_of(table: Sums, count: int) -> Departure:
     """The figures of two tensors of ``count`` weights from their groups."""
     if not count:
-        return Departure(0, 0.0, 0.0, 1.0, 0.0, 0.0, 0)
+        return Departure(0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0)
     aa, bb, ab, dd = (float(column.sum()) for column in table[:, :4].T) if _finite(table) else [math.nan] * 4
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = np.where(table[:, 3] > 0, np.sqrt(table[:, 3] / table[:, 0]), 0.0)
     worst = int(np.argmax(np.where(np.isnan(ratios), np.inf, ratios)))
-    relative = math.sqrt(dd / aa) if aa > 0 else (0.0 if dd == 0 else math.inf)
     cosine = ab / math.sqrt(aa * bb) if aa > 0 and bb > 0 else float(aa == bb)
-    return Departure(
-        count, math.sqrt(dd / count), relative, cosine, float(table[:, 4].max()), float(ratios[worst]), worst * GROUP
-    )
+    rms, size, largest = math.sqrt(dd / count), math.sqrt(aa / count), float(table[:, 4].max())
+    return Departure(count, rms, size, _part(dd, aa), cosine, largest, float(ratios[worst]), worst * GROUP)
+
+
+def _part(difference: float, size: float) -> float:
+    """The relative difference, from sums of squares."""
+    return math.sqrt(difference / size) if size > 0 else (0.0 if difference == 0 else math.inf)
 
 
 def departure(a: Tensor, b: Tensor, threads: int | None = None) -> Departure:
@@ -241,10 +246,9 @@ def departure(a: Tensor, b: Tensor, threads: int | None = None) -> Departure:
 
 
 def together(parts: Iterable[Departure]) -> float:
-    """The relative difference of several tensors as if they were one; those of zeros alone do not count."""
-    squares = [(p.rms**2 * p.count, p.relative) for p in parts if 0 < p.relative < math.inf]
-    size = sum(square / relative**2 for square, relative in squares)
-    return math.sqrt(sum(square for square, _ in squares) / size) if size else 0.0
+    """The relative difference of several tensors as if they were one."""
+    parts = list(parts)
+    return _part(sum(p.rms**2 * p.count for p in parts), sum(p.size**2 * p.count for p in parts))
 
 
 def histogram(x: Floats, reach: float, bins: int) -> list[int]:

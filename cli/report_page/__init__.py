@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from html import escape
 from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from gguf_py import GGUFFile, KQuantsError, Tensor
+from gguf_py import KQuantsError, ShardSet, Tensor
 from kquants.figures import (
     GROUP,
+    Departure,
     Floats,
     Sums,
     decodes,
@@ -25,10 +27,11 @@ from kquants.figures import (
     spread_of,
     spread_sums,
     spread_table,
+    together,
 )
 
 from .. import summary
-from ..show import shape, size, value
+from ..show import brief, kind, shape, size, value
 
 BINS = 65  # odd: zero lies in the middle of one
 REACH = 4
@@ -40,7 +43,7 @@ LONG = 2000
 
 
 def describe(
-    file: GGUFFile, source: GGUFFile | None = None, progress: Callable[[Tensor], None] = lambda _: None
+    file: ShardSet, source: ShardSet | None = None, progress: Callable[[Tensor], None] = lambda _: None
 ) -> dict[str, Any]:
     """All that the page shows, as JSON can hold it; ``source`` is the file that ``file`` was quantized from.
 
@@ -49,18 +52,20 @@ def describe(
     """
     if source is not None and not set(file.tensors) & set(source.tensors):
         raise KQuantsError(f"{source.path} has none of the tensors of {file.path}")
-    rows = []
+    rows, lost = [], []
     for tensor in file.tensors.values():
-        rows.append(_tensor(tensor, source.tensors.get(tensor.name) if source is not None else None))
+        row, departure = _tensor(tensor, source.tensors.get(tensor.name) if source is not None else None)
+        rows.append(row)
+        lost += [] if departure is None else [departure]
         progress(tensor)
     tokens = file.metadata.get("tokenizer.ggml.tokens")
     kinds = file.metadata.get("tokenizer.ggml.token_type")
     return {
         "file": str(file.path),
         "name": _name(file),
-        "facts": _facts(file),
+        "facts": _facts(file) + ([("relative RMS error", f"{together(lost):.3%}")] if lost else []),
         "tensors": rows,
-        "metadata": [{"key": k, "type": f.type_name, "value": value(f.value, LONG)} for k, f in file.fields.items()],
+        "metadata": [{"key": k, "type": kind(f), "value": brief(f, LONG)} for k, f in file.fields.items()],
         "tokens": list(tokens) if tokens is not None and not isinstance(tokens, np.ndarray) else None,
         "token_types": [] if kinds is None else np.asarray(kinds).tolist(),
         "templates": _templates(file),
@@ -73,9 +78,15 @@ def render(document: dict[str, Any]) -> str:
     parts = {
         name: resources.files(__package__).joinpath(f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")
     }
-    text = json.dumps(_jsonable(document), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    document = _jsonable(document)
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # Inside a script element only "</" and "<!--" could end or change what follows; JSON may spell "<" otherwise.
-    filled = {"title": "kquants report", "css": parts["css"], "data": text.replace("<", "\\u003c"), "js": parts["js"]}
+    filled = {
+        "title": escape(f"{document['name']}: report"),
+        "css": parts["css"],
+        "data": text.replace("<", "\\u003c"),
+        "js": parts["js"],
+    }
     # In one pass: what is filled in is never searched for a place to fill.
     return re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], parts["html"])
 
@@ -88,7 +99,9 @@ _FACTS = (
     "size",
     "layers",
     "width",
+    "heads",
     "context",
+    "keys and values",
     "vocabulary",
     "tokenizer",
     "experts",
@@ -98,13 +111,15 @@ _FACTS = (
 )
 
 
-def _facts(file: GGUFFile) -> list[tuple[str, str]]:
+def _facts(file: ShardSet) -> list[tuple[str, str]]:
     """What the model is, at a glance: label and value, those that the file tells."""
     told = summary.facts(file.fields, file.tensors.values())
     if told.get("weights"):
         told["bits a weight"] = f"{told['bpw']:.3f}"
     else:
         told.pop("weights", None)
+    if told.get("weights") and "cache" in told:
+        told["keys and values"] = f"up to {size(told['cache'])}"
     told |= {"size": size(file.size), "file type": told.get("file_type"), "based on": told.get("based_on")}
     return [(label, _text(told[label])) for label in _FACTS if told.get(label) is not None]
 
@@ -114,18 +129,19 @@ def _text(found: Any) -> str:
     return f"{found:,}" if whole else value(found, 60)
 
 
-def _name(file: GGUFFile) -> str:
+def _name(file: ShardSet) -> str:
     name = file.metadata.get("general.name")
     return name if isinstance(name, str) and name else str(file.path).rsplit("/", 1)[-1]
 
 
-def _templates(file: GGUFFile) -> list[tuple[str, str]]:
+def _templates(file: ShardSet) -> list[tuple[str, str]]:
     prefix = "tokenizer.chat_template"
     found = [(k, v) for k, v in file.metadata.items() if k.startswith(prefix) and isinstance(v, str)]
     return [(key[len(prefix) + 1 :] or "default", text) for key, text in found]
 
 
-def _tensor(tensor: Tensor, source: Tensor | None) -> dict[str, Any]:
+def _tensor(tensor: Tensor, source: Tensor | None) -> tuple[dict[str, Any], Departure | None]:
+    """A row of the page, and how far the weights lie from the source's."""
     row: dict[str, Any] = {
         "name": tensor.name,
         "type": tensor.type.name,
@@ -135,7 +151,7 @@ def _tensor(tensor: Tensor, source: Tensor | None) -> dict[str, Any]:
         "bpw": tensor.type.bpw,
     }
     if not tensor.count or not decodes(tensor):
-        return {**row, "note": f"{tensor.type.name} weights are not decoded here"}
+        return {**row, "note": f"{tensor.type.name} weights are not decoded here"}, None
     if source is not None and source.shape != tensor.shape:
         row["note"] = f"the source's shape is {shape(source.shape)}"
         source = None
@@ -168,10 +184,10 @@ def _tensor(tensor: Tensor, source: Tensor | None) -> dict[str, Any]:
         "reach": reach,
         "histogram": histogram(sample, reach, BINS) if np.isfinite(reach) else None,
     }
-    if source is not None:
-        told = departure_of(departures, tensor.count)
-        row |= {name: getattr(told, name) for name in ("relative", "cosine", "largest", "worst", "worst_at")}
-    return row
+    if source is None:
+        return row, None
+    told = departure_of(departures, tensor.count)
+    return row | {name: getattr(told, name) for name in ("relative", "cosine", "largest", "worst", "worst_at")}, told
 
 
 def _scales(groups: Sums, count: int) -> list[float]:

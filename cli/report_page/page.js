@@ -16,7 +16,7 @@ function make(tag, properties = {}, ...children) {
 const whole = new Intl.NumberFormat("en");
 const known = (x) => x !== null && x !== undefined;
 const figure = (x, digits = 3) => (known(x) ? Number(x).toPrecision(digits) : "");
-const percent = (x) => (known(x) ? (100 * x).toPrecision(3) + " %" : "");
+const percent = (x) => (known(x) ? (x === 0 ? "0" : (100 * x).toPrecision(3)) + " %" : "");
 
 function bytes(n) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
@@ -27,6 +27,7 @@ function bytes(n) {
 
 const tensors = data.tensors;
 const shape = (t) => t.shape.join(" × ");
+const matrix = (t) => t.shape.length > 1; // vectors are small and seldom quantized: colours are for the rest
 const withErrors = tensors.some((t) => known(t.relative));
 
 // ------------------------------------------------------------------------------------------------ what colours show
@@ -43,11 +44,11 @@ let measure = "bpw";
 function heats() {
   const { of, log } = MEASURES[measure];
   const scale = (x) => (log ? Math.log(Math.max(x, 1e-30)) : x);
-  const values = tensors.map(of).filter((x) => known(x) && (!log || x > 0)).map(scale);
+  const values = (tensors.some(matrix) ? tensors.filter(matrix) : tensors).map(of).filter((x) => known(x) && (!log || x > 0)).map(scale);
   const low = Math.min(...values), high = Math.max(...values);
   const heat = (t) => {
     const x = of(t);
-    return !known(x) || (log && x <= 0) || high === low ? 0 : (scale(x) - low) / (high - low);
+    return !known(x) || (log && x <= 0) || high === low ? 0 : Math.min(1, Math.max(0, (scale(x) - low) / (high - low)));
   };
   const back = (x) => (log ? Math.exp(x) : x);
   return { heat, low: back(low), high: back(high), any: values.length > 0 };
@@ -132,10 +133,12 @@ function paint() {
     button.textContent = measure === "bpw" ? t.type : show(of(t)) || "–";
     button.title = `${t.name}: ${t.type}, ${shape(t)}`;
     button.ariaLabel = `${t.name}, ${t.type}, ${label} ${show(of(t)) || "unknown"}`;
+    button.className = matrix(t) ? "" : "vector";
     button.style.setProperty("--heat", heat(t).toFixed(3));
   }
   const ends = any ? [show(low), make("span", { className: "ramp" }), show(high)] : ["unknown"];
-  $("legend").replaceChildren(label + ": ", ...ends);
+  const apart = tensors.some(matrix) && !tensors.every(matrix) ? ["; vectors have no colour"] : [];
+  $("legend").replaceChildren(label + ": ", ...ends, ...apart);
 }
 
 // ------------------------------------------------------------------------------------------------- one tensor's weights
@@ -148,16 +151,16 @@ function svg(tag, attributes, ...children) {
 }
 
 function histogram(t) {
-  const width = 520, height = 150, base = height - 18, most = Math.max(...t.histogram, 1);
+  const width = 520, height = 132, base = height - 1, most = Math.max(...t.histogram, 1);
   const step = width / t.histogram.length;
   const bars = t.histogram.map((count, i) => {
     const h = count ? Math.max(1, (count / most) * (base - 6)) : 0;
     return svg("rect", { x: (i * step + 0.5).toFixed(2), y: (base - h).toFixed(2), width: (step - 1).toFixed(2), height: h.toFixed(2) });
   });
-  const label = (text, x, anchor) => svg("text", { x, y: height - 4, "text-anchor": anchor }, text);
-  return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Histogram of ${t.name}` },
-    ...bars, svg("line", { x1: 0, x2: width, y1: base, y2: base }),
-    label(figure(-t.reach), 0, "start"), label("0", width / 2, "middle"), label(figure(t.reach), width, "end"));
+  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Histogram of ${t.name}` },
+    ...bars, svg("line", { x1: 0, x2: width, y1: base, y2: base }));
+  const marks = [-t.reach, 0, t.reach].map((x) => make("span", {}, x ? figure(x) : "0"));
+  return make("div", {}, picture, make("div", { className: "axis" }, ...marks));
 }
 
 function choose(t, scroll) {

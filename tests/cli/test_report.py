@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 import gguf_py
 import kquants
-from gguf_py import Field
+from gguf_py import Field, shards
 from tests.command import TINY, done
 from tests.command import kquants as command
 
@@ -84,6 +85,12 @@ def test_figures_are_those_of_the_weights(tmp_path: Path, files: tuple[Path, Pat
             scales = sorted(np.sqrt((g**2).mean()) for g in _groups(y))
             assert row["scales"] == pytest.approx([scales[0], np.median(scales), scales[-1]], rel=1e-6)
             assert sum(row["histogram"]) == min(x.size, 4096)
+        x, y = (
+            np.concatenate([t.to_numpy().astype(np.float64).reshape(-1) for t in f.tensors.values()])
+            for f in (theirs, ours)
+        )
+    told = dict(data_of(tmp_path / "page.html")["facts"])["relative RMS error"]
+    assert float(told.rstrip("%")) / 100 == pytest.approx(np.linalg.norm(y - x) / np.linalg.norm(x), rel=1e-3)
     assert rows["blk.1.attn_q.weight"]["crest"] > 10 > rows["blk.0.attn_q.weight"]["crest"]
 
 
@@ -112,6 +119,28 @@ def test_the_page_stands_alone(tmp_path: Path, files: tuple[Path, Path]) -> None
     )
     document = data_of(tmp_path / "page.html")
     assert document["name"] == HOSTILE and document["tokens"][700] == HOSTILE
+    assert f"<title>{html.escape(HOSTILE)}: report</title>" in page
+
+
+def test_a_set_is_shown_as_one(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    for path, name in zip(files, ("quantized", "source"), strict=True):
+        with gguf_py.open(path) as file:
+            shards.split(file, tmp_path / name, shards.plan_split(file, max_tensors=2))
+    places = [tmp_path / f"{name}-00002-of-00003.gguf" for name in ("quantized", "source")]
+    done("report", places[0], "--source", places[1], "-o", tmp_path / "set.html")
+    done("report", files[0], "--source", files[1], "-o", tmp_path / "whole.html")
+    told = [
+        [{**t, "shape": None} for t in data_of(tmp_path / f"{name}.html")["tensors"]]  # splitting drops axes of 1
+        for name in ("set", "whole")
+    ]
+    assert told[0] == told[1]
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    fields = [Field.of("general.architecture", "x"), Field.of("general.name", b"\xff\xfe")]
+    gguf_py.write(tmp_path / "f", fields, {"t": ("F32", (4,), np.ones(4, np.float32))})
+    done("report", tmp_path / "f", "-o", tmp_path / "page.html")
+    assert data_of(tmp_path / "page.html")["name"] == "??"
 
 
 def test_nothing_in_common_is_an_error(tmp_path: Path, files: tuple[Path, Path]) -> None:
@@ -223,10 +252,10 @@ def test_text_stands_out_from_what_is_behind_it(window: Browser, page: Path, sch
     window._call("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}})
     computed = "const style = getComputedStyle(document.documentElement);"
     style = computed + "return arguments[0].map(name => style.getPropertyValue('--' + name))"
-    names = ["ink", "soft", "accent", "mark", "paper", "card", "code", "low", "high"]
+    names = ["ink", "soft", "accent", "mark", "paper", "card", "code", "low", "mid", "high"]
     colour = dict(zip(names, window.run(style, names), strict=True))
     pairs = [(text, ground) for text in ("ink", "soft", "accent") for ground in ("paper", "card")]
-    for text, ground in [*pairs, ("ink", "low"), ("ink", "high"), ("mark", "code"), ("soft", "code")]:
+    for text, ground in [*pairs, ("ink", "low"), ("ink", "mid"), ("ink", "high"), ("mark", "code"), ("soft", "code")]:
         a, b = sorted((_luminance(colour[text].strip()), _luminance(colour[ground].strip())))
         assert (b + 0.05) / (a + 0.05) >= 4.5, (scheme, text, ground)
 
