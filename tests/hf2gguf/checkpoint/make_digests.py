@@ -1,9 +1,11 @@
 """Write ``digests.json``: what upstream and the publishing libraries decode from the samples.
 
-    python -m tests.hf2gguf.checkpoint.make_digests llama.cpp/convert_hf_to_gguf.py awq/utils/packing_utils.py
+    python -m tests.hf2gguf.checkpoint.make_digests llama.cpp/convert_hf_to_gguf.py awq/utils/packing_utils.py [NAME …]
 
 Needs torch, bitsandbytes and compressed-tensors, the converter of llama.cpp v0.5.0 and one file of AutoAWQ 0.2.9
-(``packing_utils.py``; it needs nothing but torch). Digests are of float32 weights, SHA-256.
+(``packing_utils.py``; it needs nothing but torch); for the layouts, on the path, hqq 0.2.8, optimum-quanto 0.2.7,
+aqlm 1.1.7, torchao 0.18.0 and the unpacked archives of AutoAWQ 0.2.9 and GPTQModel 7.7.0. Digests are of float32
+weights, SHA-256. Names replace their own digests; without any, all are made.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ import numpy as np
 
 import gguf_py
 
-from .samples import DOWN, GATE, LEVELS, OTHERS, SAMPLES, SHAPES, UPSTREAM, Arrays, save
+from .layouts import LAYOUTS
+from .libraries import decoded
+from .samples import DOWN, GATE, LEVELS, SAMPLES, SHAPES, UPSTREAM, Arrays, save
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = ROOT / "fixtures" / "tiny-speeches-5m"
@@ -103,12 +107,19 @@ def library(kind: str, arrays: Arrays, quantization: dict[str, Any], packing: st
     return found
 
 
-def main(converter: str, packing: str) -> None:
-    made = {name: upstream(converter, *SAMPLES[name]) for name in UPSTREAM}
-    for name in OTHERS:
-        if not name.startswith("gptq"):  # 3 bits: upstream has none; the tests check the packing itself
-            made[name] = library(name, *SAMPLES[name], packing)
+def main(converter: str, packing: str, *names: str) -> None:
     path = Path(__file__).with_name("digests.json")
+    made = json.loads(path.read_text())
+    # 3 bits of GPTQ: upstream has none; the tests check the packing itself.
+    for name in names or [name for name in (*SAMPLES, *LAYOUTS) if not name.startswith("gptq-3")]:
+        if name in LAYOUTS:
+            arrays, settings = LAYOUTS[name](SHAPES)
+            made[name] = {base: digest(decoded(name, arrays, settings, base, shape)) for base, shape in SHAPES.items()}
+        elif name in UPSTREAM:
+            made[name] = upstream(converter, *SAMPLES[name])
+        else:
+            made[name] = library(name, *SAMPLES[name], packing)
+        print(name, flush=True)
     path.write_text(json.dumps(made, indent=1) + "\n")
 
 

@@ -28,9 +28,10 @@ SHAPES: Shapes = {DOWN: (256, 768), GATE: (768, 256)}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
-def save(path: Path, tensors: Arrays) -> Path:
+def save(path: Path, tensors: Arrays, metadata: dict[str, str] | None = None) -> Path:
     """Write a safetensors file."""
-    header, data = {}, b""
+    header: dict[str, Any] = {} if metadata is None else {"__metadata__": metadata}
+    data = b""
     for name, array in tensors.items():
         raw = array.tobytes()
         offsets = [len(data), len(data) + len(raw)]
@@ -41,19 +42,19 @@ def save(path: Path, tensors: Arrays) -> Path:
     return path
 
 
-def _random(seed: str) -> np.random.Generator:
+def random_bits(seed: str) -> np.random.Generator:
     return np.random.default_rng(list(seed.encode()))
 
 
-def _words(rng: np.random.Generator, *shape: int) -> NDArray[np.int32]:
+def words(rng: np.random.Generator, *shape: int) -> NDArray[np.int32]:
     return rng.integers(-(2**31), 2**31, shape, np.int64).astype(np.int32)
 
 
-def _scales(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
+def scales(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
     return np.asarray(rng.uniform(0.5, 1.5, shape) * 2.0 ** rng.integers(-9, -6, shape), np.float32)
 
 
-def _fp8(rng: np.random.Generator, *shape: int) -> NDArray[Any]:
+def fp8_bits(rng: np.random.Generator, *shape: int) -> NDArray[Any]:
     bits = rng.integers(0, 256, shape, np.uint8)
     bits[(bits & 0x7F) == 0x7F] = 0x3C  # no NaN
     return bits.view(ml_dtypes.float8_e4m3fn)
@@ -63,10 +64,10 @@ def fp8(scale: str, *, shapes: Shapes = SHAPES) -> Sample:
     """FP8 with a scale a tensor, a row, or a block of 128 by 128 (the last ones cut off)."""
     arrays: Arrays = {}
     for name, (rows, columns) in shapes.items():
-        rng = _random(name + scale)
+        rng = random_bits(name + scale)
         shape = {"tensor": (1,), "row": (rows, 1), "block": (-(-rows // 128), -(-columns // 128))}[scale]
-        arrays[f"{name}.weight"] = _fp8(rng, rows, columns)
-        arrays[f"{name}.weight_scale_inv"] = _scales(rng, *shape)
+        arrays[f"{name}.weight"] = fp8_bits(rng, rows, columns)
+        arrays[f"{name}.weight_scale_inv"] = scales(rng, *shape)
     return arrays, {"quant_method": "fp8"} | ({"weight_block_size": [128, 128]} if scale == "block" else {})
 
 
@@ -74,10 +75,10 @@ def modelopt(shapes: Shapes = SHAPES) -> Sample:
     """ModelOpt's FP8, a scale a tensor and one for activations, which is of no use here."""
     arrays: Arrays = {}
     for name, shape in shapes.items():
-        rng = _random(name + "modelopt")
-        arrays[f"{name}.weight"] = _fp8(rng, *shape)
-        arrays[f"{name}.weight_scale"] = _scales(rng)
-        arrays[f"{name}.input_scale"] = _scales(rng)
+        rng = random_bits(name + "modelopt")
+        arrays[f"{name}.weight"] = fp8_bits(rng, *shape)
+        arrays[f"{name}.weight_scale"] = scales(rng)
+        arrays[f"{name}.input_scale"] = scales(rng)
     return arrays, {"quant_method": "modelopt", "quant_algo": "FP8"}
 
 
@@ -85,11 +86,11 @@ def gptq(bits: int, *, act_order: bool, v2: bool, size: int = 128, shapes: Shape
     """GPTQ; the order of the columns' groups is shuffled for act-order."""
     arrays: Arrays = {}
     for name, (rows, columns) in shapes.items():
-        rng = _random(f"{name}gptq{bits}{act_order}")
+        rng = random_bits(f"{name}gptq{bits}{act_order}")
         groups = columns // size
-        arrays[f"{name}.qweight"] = _words(rng, columns * bits // 32, rows)
-        arrays[f"{name}.qzeros"] = _words(rng, groups, rows * bits // 32)
-        arrays[f"{name}.scales"] = _scales(rng, groups, rows).astype(np.float16)
+        arrays[f"{name}.qweight"] = words(rng, columns * bits // 32, rows)
+        arrays[f"{name}.qzeros"] = words(rng, groups, rows * bits // 32)
+        arrays[f"{name}.scales"] = scales(rng, groups, rows).astype(np.float16)
         index = (np.arange(columns) // size).astype(np.int32)
         arrays[f"{name}.g_idx"] = rng.permutation(index) if act_order else index
     config = {"quant_method": "gptq", "bits": bits, "group_size": size, "desc_act": act_order}
@@ -100,10 +101,10 @@ def awq(size: int = 64, *, shapes: Shapes = SHAPES) -> Sample:
     """AWQ, version gemm."""
     arrays: Arrays = {}
     for name, (rows, columns) in shapes.items():
-        rng = _random(name + "awq")
-        arrays[f"{name}.qweight"] = _words(rng, columns, rows // 8)
-        arrays[f"{name}.qzeros"] = _words(rng, columns // size, rows // 8)
-        arrays[f"{name}.scales"] = _scales(rng, columns // size, rows).astype(np.float16)
+        rng = random_bits(name + "awq")
+        arrays[f"{name}.qweight"] = words(rng, columns, rows // 8)
+        arrays[f"{name}.qzeros"] = words(rng, columns // size, rows // 8)
+        arrays[f"{name}.scales"] = scales(rng, columns // size, rows).astype(np.float16)
     return arrays, {"quant_method": "awq", "bits": 4, "group_size": size, "version": "gemm", "zero_point": True}
 
 
@@ -111,11 +112,11 @@ def bitsandbytes(kind: str, *, nested: bool, dtype: str = "bfloat16", shapes: Sh
     """NF4 or FP4 (levels as the library stores them), or INT8."""
     arrays: Arrays = {}
     for name, (rows, columns) in shapes.items():
-        rng = _random(f"{name}{kind}{nested}")
+        rng = random_bits(f"{name}{kind}{nested}")
         weight = f"{name}.weight"
         if kind == "int8":
             arrays[weight] = rng.integers(-127, 128, (rows, columns), np.int8)
-            arrays[f"{name}.SCB"] = _scales(rng, rows) * 100
+            arrays[f"{name}.SCB"] = scales(rng, rows) * 100
             continue
         count, block = rows * columns, 64
         state: dict[str, Any] = {"quant_type": kind, "blocksize": block, "dtype": dtype, "shape": [rows, columns]}
@@ -124,10 +125,10 @@ def bitsandbytes(kind: str, *, nested: bool, dtype: str = "bfloat16", shapes: Sh
         if nested:
             state |= {"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.0123456}
             arrays[f"{weight}.absmax"] = rng.integers(0, 256, count // block, np.uint8)
-            arrays[f"{weight}.nested_absmax"] = _scales(rng, -(-count // block // 256))
+            arrays[f"{weight}.nested_absmax"] = scales(rng, -(-count // block // 256))
             arrays[f"{weight}.nested_quant_map"] = np.sort(rng.uniform(-1, 1, 256)).astype(np.float32)
         else:
-            arrays[f"{weight}.absmax"] = _scales(rng, count // block)
+            arrays[f"{weight}.absmax"] = scales(rng, count // block)
         arrays[f"{weight}.quant_state.bitsandbytes__{kind}"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
     return arrays, {"quant_method": "bitsandbytes", "load_in_4bit": kind != "int8", "load_in_8bit": kind == "int8"}
 
@@ -148,34 +149,34 @@ def compressed(bits: int, *, size: int | None, zero: bool, shapes: Shapes = SHAP
     """compressed-tensors, packed, by groups or (without ``size``) by rows."""
     arrays: Arrays = {}
     for name, (rows, columns) in shapes.items():
-        rng = _random(f"{name}packed{bits}{size}{zero}")
+        rng = random_bits(f"{name}packed{bits}{size}{zero}")
         groups = columns // size if size else 1
         weight = f"{name}.weight"
-        arrays[f"{weight}_packed"] = _words(rng, rows, columns * bits // 32)
-        arrays[f"{weight}_scale"] = _scales(rng, rows, groups).astype(ml_dtypes.bfloat16)
+        arrays[f"{weight}_packed"] = words(rng, rows, columns * bits // 32)
+        arrays[f"{weight}_scale"] = scales(rng, rows, groups).astype(ml_dtypes.bfloat16)
         arrays[f"{weight}_shape"] = np.array([rows, columns], np.int64)
         if zero:
-            arrays[f"{weight}_zero_point"] = _words(rng, rows * bits // 32, groups)
+            arrays[f"{weight}_zero_point"] = words(rng, rows * bits // 32, groups)
     recipe = {"num_bits": bits, "type": "int", "strategy": "group" if size else "channel", "group_size": size}
-    return arrays, _compressed_config("pack-quantized", recipe | {"symmetric": not zero})
+    return arrays, compressed_config("pack-quantized", recipe | {"symmetric": not zero})
 
 
 def compressed_rows(kind: str, *, zero: bool = False, shapes: Shapes = SHAPES) -> Sample:
     """compressed-tensors, FP8 or INT8, a scale a row."""
     arrays: Arrays = {}
     for name, (rows, columns) in shapes.items():
-        rng = _random(f"{name}{kind}{zero}")
+        rng = random_bits(f"{name}{kind}{zero}")
         weight = f"{name}.weight"
         fp8 = kind == "float"
-        arrays[weight] = _fp8(rng, rows, columns) if fp8 else rng.integers(-128, 128, (rows, columns), np.int8)
-        arrays[f"{weight}_scale"] = _scales(rng, rows, 1).astype(ml_dtypes.bfloat16)
+        arrays[weight] = fp8_bits(rng, rows, columns) if fp8 else rng.integers(-128, 128, (rows, columns), np.int8)
+        arrays[f"{weight}_scale"] = scales(rng, rows, 1).astype(ml_dtypes.bfloat16)
         if zero:
             arrays[f"{weight}_zero_point"] = rng.integers(-20, 20, (rows, 1), np.int8)
     recipe = {"num_bits": 8, "type": kind, "strategy": "channel", "group_size": None, "symmetric": not zero}
-    return arrays, _compressed_config(f"{kind}-quantized", recipe)
+    return arrays, compressed_config(f"{kind}-quantized", recipe)
 
 
-def _compressed_config(layout: str, recipe: dict[str, Any]) -> dict[str, Any]:
+def compressed_config(layout: str, recipe: dict[str, Any]) -> dict[str, Any]:
     groups = {"group_0": {"targets": ["Linear"], "weights": recipe}}
     return {"quant_method": "compressed-tensors", "format": layout, "config_groups": groups}
 
@@ -184,7 +185,7 @@ def bitnet(shapes: Shapes = SHAPES) -> Sample:
     """BitNet: three values in two bits (the fourth pattern never occurs)."""
     arrays: Arrays = {}
     for name, (rows, columns) in shapes.items():
-        rng = _random(name + "bitnet")
+        rng = random_bits(name + "bitnet")
         digits = rng.integers(0, 3, (4, rows // 4, columns), np.uint8)
         arrays[f"{name}.weight"] = (digits << np.array([0, 2, 4, 6], np.uint8)[:, None, None]).sum(0).astype(np.uint8)
         arrays[f"{name}.weight_scale"] = np.array([37.25], ml_dtypes.bfloat16)
@@ -199,12 +200,12 @@ def nvfp4(publisher: str, algorithm: str = "NVFP4", *, shapes: Shapes = SHAPES) 
     arrays: Arrays = {}
     modelopt = publisher == "modelopt"
     for i, (name, (rows, columns)) in enumerate(shapes.items()):
-        rng = _random(name + "nvfp4")
+        rng = random_bits(name + "nvfp4")
         packed, bits = rng.integers(0, 256, (rows, columns // 2), np.uint8), rng.integers(0, 127, (rows, columns // 16))
         arrays[f"{name}.weight" if modelopt else f"{name}.weight_packed"] = packed
         arrays[f"{name}.weight_scale"] = bits.astype(np.uint8).view(ml_dtypes.float8_e4m3fn)
-        own = np.ones(1, np.float32) if i == 0 else _scales(rng, 1)
-        meets = _scales(rng, 1)
+        own = np.ones(1, np.float32) if i == 0 else scales(rng, 1)
+        meets = scales(rng, 1)
         if not modelopt:
             arrays |= {f"{name}.weight_global_scale": 1 / own, f"{name}.input_global_scale": 1 / meets}
             continue
@@ -214,7 +215,7 @@ def nvfp4(publisher: str, algorithm: str = "NVFP4", *, shapes: Shapes = SHAPES) 
     if modelopt:
         return arrays, {"quant_method": "modelopt", "quant_algo": algorithm}
     recipe = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16, "symmetric": True}
-    return arrays, _compressed_config("nvfp4-pack-quantized", recipe)
+    return arrays, compressed_config("nvfp4-pack-quantized", recipe)
 
 
 def nvfp4_mixed(*, shapes: Shapes = SHAPES) -> Sample:

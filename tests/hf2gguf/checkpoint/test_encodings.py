@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import kquants
 from gguf_py import KQuantsError
 from hf2gguf import checkpoint
 from hf2gguf.checkpoint import Source
@@ -18,13 +19,14 @@ from hf2gguf.checkpoint.awq import PLACE as AWQ_PLACE
 from hf2gguf.checkpoint.bits import unpack
 from hf2gguf.checkpoint.blocks import mxfp4
 
+from .layouts import LAYOUTS
 from .samples import OTHERS, SAMPLES, SHAPES, Arrays, gptq, save
 
 DIGESTS = json.loads(Path(__file__).with_name("digests.json").read_text())
 
 
 def write(folder: Path, arrays: Arrays, quantization: dict[str, Any]) -> Path:
-    save(folder / "model.safetensors", arrays)
+    save(folder / "model.safetensors", arrays, quantization.get("metadata"))
     (folder / "config.json").write_text(json.dumps({"quantization_config": quantization}))
     return folder
 
@@ -41,9 +43,10 @@ def numbers(source: Source, step: int = 97) -> NDArray[np.float32]:
     return (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLES if not name.startswith("gptq-3")])
+@pytest.mark.parametrize("name", [name for name in (*SAMPLES, *LAYOUTS) if not name.startswith("gptq-3")])
 def test_decodes_as_the_reference(name: str, tmp_path: Path) -> None:
-    with checkpoint.open(write(tmp_path, *SAMPLES[name])) as c:
+    sample = SAMPLES[name] if name in SAMPLES else LAYOUTS[name](SHAPES)
+    with checkpoint.open(write(tmp_path, *sample)) as c:
         assert set(c.tensors) == {f"{weight}.weight" for weight in SHAPES}
         for weight, shape in SHAPES.items():
             source = c.tensors[f"{weight}.weight"]
@@ -141,6 +144,31 @@ def test_mxfp4_keeps_every_weight(tmp_path: Path) -> None:
         assert np.array_equal(
             mxfp4(c.stored[f"{base}down_proj_blocks"], c.stored[f"{base}down_proj_scales"]).rows(4, 9), down.rows(4, 9)
         )
+
+
+@pytest.mark.parametrize("method", ["compressed-tensors", "quark"])
+def test_mxfp4_in_rows_is_what_its_definition_says(method: str, tmp_path: Path) -> None:
+    """Four bits (sign, two of exponent, one of mantissa) times a power of two for 32 weights, low half first."""
+    rng = np.random.default_rng(6)
+    packed, exponents = rng.integers(0, 256, (5, 48), np.uint8), rng.integers(110, 140, (5, 3), np.uint8)
+    end = "_packed" if method == "compressed-tensors" else ""
+    groups = {"group_0": {"format": "mxfp4-pack-quantized", "weights": {"num_bits": 4, "group_size": 32}}}
+    config = {"quant_method": method, "config_groups": groups}
+    arrays = {f"a.weight{end}": packed, "a.weight_scale": exponents}
+    with checkpoint.open(write(tmp_path, arrays, config)) as c:
+        found = kquants.dequantize(c.tensors["a.weight"].rows(0, 5), "MXFP4")
+    levels = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+    codes = np.stack((packed & 15, packed >> 4), -1).reshape(5, 96)
+    assert np.array_equal(found, levels[codes] * np.exp2(exponents.astype(np.float32) - 127).repeat(32, 1))
+
+
+@pytest.mark.parametrize("layout", ["auto_round:auto_gptq", "auto_round:gptqmodel"])
+def test_auto_round_packs_as_gptq(layout: str, tmp_path: Path) -> None:
+    arrays, config = SAMPLES["gptq-8-act-order-v2" if "model" in layout else "gptq-4"]
+    settings = {"quant_method": "auto-round", "bits": config["bits"], "packing_format": layout}
+    with checkpoint.open(write(tmp_path, arrays, settings)) as c:
+        found = {n: hashlib.sha256(numbers(c.tensors[f"{n}.weight"]).tobytes()).hexdigest() for n in SHAPES}
+    assert found == DIGESTS["gptq-8-act-order-v2" if "model" in layout else "gptq-4"]
 
 
 def _without(arrays: Arrays, end: str) -> Arrays:
