@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,9 +77,10 @@ def _mean(source: Source, function: Callable[[NDArray[np.float32]], NDArray[np.f
 
 
 def centered(source: Source) -> Source:
-    """Every weight less the mean of all."""
-    mean = cache(lambda: _mean(source, lambda x: x))
-    return mapped(source, lambda x: x - mean())
+    """Every weight less the mean of all, both rounded to the weights' own type."""
+    own: Any = {"F16": np.float16, "BF16": ml_dtypes.bfloat16}.get(source.type.name, np.float32)
+    mean = cache(lambda: np.float32(own(_mean(source, lambda x: x))))
+    return mapped(source, lambda x: (x - mean()).astype(own).astype(np.float32))
 
 
 def ternary(source: Source) -> Source:

@@ -20,7 +20,7 @@ from .definition import Definition
 from .expression import Scope, pipeline
 from .tensors import map_tensors
 
-_FOLLOWED = ("stack", "copies", "when", "once")
+_FOLLOWED = ("stack", "when", "once")
 """Operations that matter to a factor too."""
 
 

@@ -21,7 +21,7 @@ _FLOATS = """
     general.sampling.top_p general.sampling.min_p general.sampling.xtc_probability general.sampling.xtc_threshold
     general.sampling.temp general.sampling.penalty_repeat general.sampling.mirostat_tau general.sampling.mirostat_eta
 """.split()
-_SHARED = ("general.", "tokenizer.", "split.", "diffusion.")
+_SHARED = ("general.", "tokenizer.", "split.", "diffusion.", "xielu.")
 """Prefixes of keys that belong to no architecture."""
 _TEXTS = ("type", "layout", "activation", "name")
 """How an architecture's keys end whose values are texts."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .power import power
+
 
 def llama3_factors(rope: Mapping[str, Any], dimensions: int) -> list[float] | None:
     """Llama 3.1's factor for each pair of rotated dimensions; None when the rope is of another type.
@@ -21,10 +23,9 @@ def llama3_factors(rope: Mapping[str, Any], dimensions: int) -> list[float] | No
     low, high = rope.get("low_freq_factor", 1.0), rope.get("high_freq_factor", 4.0)
     context = rope.get("original_max_position_embeddings", 8192)
     exponents = np.arange(0, dimensions, 2, dtype=np.float32) / np.float32(dimensions)
-    base = np.float64(rope.get("rope_theta", 10000.0))
-    frequencies = one / (base ** exponents.astype(np.float64)).astype(np.float32)
-    waves = np.float32(2 * math.pi) / frequencies
-    smooth = (np.float32(context) / waves - np.float32(low)) / np.float32(high - low)
+    frequencies = one / power(rope.get("rope_theta", 10000.0), exponents)
+    waves = one / frequencies * np.float32(2 * math.pi)  # PyTorch divides a number by a tensor in two steps
+    smooth = (one / waves * np.float32(context) - np.float32(low)) / np.float32(high - low)
     blended = one / ((one - smooth) / factor + smooth)
     factors = np.where(waves < context / high, one, np.where(waves > context / low, factor, blended))
     return [float(f) for f in factors]

@@ -18,9 +18,9 @@ from .operations import OPERATIONS
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _HOLE = re.compile(r"\{([^}]+)\}")
 _LAYER = re.compile(r"\blayers\.(\d+)\.")
-_MERGING = ("stack", "concat")
+MERGING = ("stack", "concat")
 """Operations that wait for other tensors."""
-_COMPARING = ("once", "unless_same")
+COMPARING = ("once", "unless_same")
 """Operations, the last of a target's, that leave the tensor out if it, or its like, has been made before."""
 _SUFFIXES = (".weight", ".bias")
 _NEVER = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
@@ -157,7 +157,7 @@ class _Mapper:
                 self.made[name] = made
                 yield name, made
                 continue
-            if steps[at][0] in _COMPARING:
+            if steps[at][0] in COMPARING:
                 other = self.made.get(evaluate(steps[at][1][0], inner) if steps[at][1] else name)
                 if other is None or not (steps[at][0] == "once" or transform.same(made, other)):
                     self.made[name] = made
@@ -180,7 +180,7 @@ class _Mapper:
         None when ``when`` says no.
         """
         for at, (operation, texts) in enumerate(steps):
-            if operation in (*_MERGING, *_COMPARING):
+            if operation in (*MERGING, *COMPARING):
                 return source, at
             arguments = [evaluate(t, scope) for t in texts]
             if operation == "when":

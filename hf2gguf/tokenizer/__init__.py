@@ -159,6 +159,7 @@ SCHEMES: dict[str, Scheme] = {
     "tekken": tekken.fields,
     "arctic": families.arctic,
     "deci": families.deci,
+    "gemma4": families.gemma4,
     "internlm2": families.internlm2,
     "internlm3": families.internlm3,
     "jamba": families.jamba,

@@ -112,6 +112,11 @@ def has_byte_fallback(checkpoint: Checkpoint) -> bool:
 
 def byte_fallback(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     """BPE with byte fallback, listed as SentencePiece with equal scores (scheme ``llama-hf``)."""
+    return listed(fallback_pieces(checkpoint), checkpoint)
+
+
+def fallback_pieces(checkpoint: Checkpoint) -> Pieces:
+    """The tokens of BPE with byte fallback, with equal scores."""
     tokenizer = load(checkpoint)
     base = tokenizer.document["model"]["vocab"]
     specials = {i for i in map(tokenizer.id, named(tokenizer.config)) if i is not None}
@@ -130,7 +135,7 @@ def byte_fallback(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
         pieces.texts.append(text)
         pieces.scores.append(-1000.0)
         pieces.kinds.append(int(kind))
-    return listed(pieces, checkpoint)
+    return pieces
 
 
 def named(config: Mapping[str, Any]) -> list[Any]:

@@ -27,6 +27,26 @@ def jamba(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     return found
 
 
+_SHOWN = frozenset(
+    ["<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", '<|"|>']
+)
+"""Tokens of Gemma 4 that a reader of chats is to see."""
+
+
+def gemma4(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """BPE with byte fallback and its merges, under a name of its own."""
+    pieces = bpe.fallback_pieces(checkpoint)
+    for i, text in enumerate(pieces.texts):
+        if text in _SHOWN:
+            pieces.kinds[i] = int(TokenKind.USER_DEFINED)
+    found = scored(pieces, "gemma4")
+    del found["tokenizer.ggml.pre"]
+    found.update(special.load(checkpoint, merges=True).fields())
+    put(found, "add_space_prefix", False, ValueType.BOOL)
+    put(found, "add_bos_token", True, ValueType.BOOL)
+    return found
+
+
 def deci(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     """Llama 3's vocabulary, told by its size, or that of DeciLM."""
     return (bpe.fields if config.get("vocab_size", 128256) == 128256 else bpe.byte_fallback)(checkpoint, config)

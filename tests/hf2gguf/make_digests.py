@@ -34,7 +34,8 @@ def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -
         folder = write(ZOO[name], Path(place) / name)
         out = Path(place) / "out"
         out.mkdir()
-        command = [python, converter, str(folder), "--outfile", str(out / "m.gguf"), *options]
+        # -O, since DeepSeek V3.2's converter asserts that a tokenizer adds bos, which transformers 5 always denies.
+        command = [python, "-O", converter, str(folder), "--outfile", str(out / "m.gguf"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{name} {' '.join(options)}: {done.stderr[-2000:]}")

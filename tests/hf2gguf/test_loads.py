@@ -18,7 +18,7 @@ from .zoo import ZOO
 WITHOUT_LOGITS = {
     "tiny-bert", "bert-ranker", "tiny-xlm-roberta", "tiny-nomic-bert", "tiny-distilbert", "tiny-modernbert",
     "tiny-eurobert", "tiny-roberta", "tiny-llama-embed", "tiny-embeddinggemma", "tiny-t5", "tiny-t5-encoder",
-    "tiny-jina-bert",
+    "tiny-jina-bert", "tiny-neobert", "neobert-ranker", "tiny-jina-v5",
 }  # fmt: skip
 """Encoders: what they give is not asked for in this way."""
 NOT_AS_SMALL = {
@@ -27,6 +27,8 @@ NOT_AS_SMALL = {
     "tiny-deepseek-v2-lite": "knows a model without low-rank queries by its 27 layers",
     "tiny-minicpm3": "has values of as many numbers as a head",
     "tiny-plm": "has keys of one size",
+    "qwen3.5-multimodal": "turns 32 numbers of a head unless the file says otherwise",
+    "tiny-cogvlm": "asks for the experts that see, which upstream's converter leaves out",
     "tiny-llama4": "aborts while it lays out the graph of a model this small",
 }
 """Shapes that llama.cpp does not take, though they are upstream's converter's to the byte."""

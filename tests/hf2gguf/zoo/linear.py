@@ -26,7 +26,7 @@ from .hybrid import mamba2
 from .latent import latent
 from .table import add, bpe
 
-KEYS, VALUES, KEY, VALUE = 2, 4, 8, 16
+KEYS, VALUES, KEY, VALUE = 2, 4, 16, 16
 """Heads for keys and for values of linear attention, and their sizes."""
 LINEAR = {"linear_num_key_heads": KEYS, "linear_num_value_heads": VALUES, "linear_key_head_dim": KEY,
           "linear_value_head_dim": VALUE, "linear_conv_kernel_dim": 4}  # fmt: skip
@@ -98,9 +98,9 @@ QWEN35 = {"head_dim": SIZE, "num_hidden_layers": 4, **LINEAR, "layer_types": ["l
 add("tiny-qwen3.5", bpe("Qwen3_5ForCausalLM", "qwen3_5_text", **QWEN35), ends(BPE, tied=True) | qwen(gated, False)
     | further(gated("model.layers.0")), "gpt2", dtypes=A_LOG)  # fmt: skip
 add("qwen3.5-multimodal", text(bpe("", "qwen3_5_text", **QWEN35 | {"rope_parameters": {"rope_type": "default",
-    "rope_theta": 1e7, "partial_rotary_factor": 0.5}}), "qwen3_5", "Qwen3_5ForConditionalGeneration"),
+    "rope_theta": 1e7, "partial_rotary_factor": 0.5}}), "qwen3_5_as_written", "Qwen3_5ForConditionalGeneration"),
     inside(ends(BPE) | qwen(gated, False)) | further(gated("model.layers.0")), "gpt2", dtypes=A_LOG)  # fmt: skip
-add("tiny-qwen3.5moe", text(bpe("", "qwen3_5_moe_text", **QWEN35, **MOE), "qwen3_5_moe",
+add("tiny-qwen3.5moe", text(bpe("", "qwen3_5_moe_text", **QWEN35, **MOE), "qwen3_5_moe_as_written",
     "Qwen3_5MoeForConditionalGeneration"), inside(ends(BPE) | qwen(stacked, False))
     | further(stacked("model.layers.0")), "gpt2", dtypes=A_LOG, shards=2)  # fmt: skip
 

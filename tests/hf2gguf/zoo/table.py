@@ -10,7 +10,9 @@ ZOO: dict[str, Model] = {}
 
 
 def add(name: str, config: dict[str, Any], tensors: Shapes, tokenizer: str = "sp", **more: Any) -> None:
-    """Enter a checkpoint."""
+    """Enter a checkpoint; one with a large vocabulary is converted to F16 alone, unless it says more."""
+    if tokenizer in ("gpt2", "glm", "qwen2"):
+        more.setdefault("outtypes", ("f16",))
     ZOO[name] = Model(config, tensors, tokenizer, **more)
 
 
