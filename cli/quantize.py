@@ -117,7 +117,7 @@ def _arguments(model: Path, rest: Sequence[str], choosing: bool) -> tuple[str, l
         if len(words) > 1:
             raise click.UsageError("--max-size and --bpw choose the type: give IN.gguf and OUT.gguf alone.")
         return (words[0] if words else default), [], None
-    if not words:
+    if not words or (len(words) == 1 and words[0].endswith(".gguf")):
         raise click.UsageError("Missing argument 'TYPE'.")
     if len(words) == 1 or _is_type(words[0]):
         words.insert(0, default)
@@ -125,7 +125,10 @@ def _arguments(model: Path, rest: Sequence[str], choosing: bool) -> tuple[str, l
         raise click.UsageError(
             f"IN.gguf [OUT.gguf] TYPE [THREADS] is expected, found {' '.join(rest)!r} behind IN.gguf."
         )
-    types = [_type_name(word) for word in words[1].split(",")]
+    try:
+        types = [_type_name(word) for word in words[1].split(",")]
+    except KQuantsError as fault:
+        raise click.BadParameter(str(fault), param_hint="TYPE") from None
     if len(types) > 1 and "{type}" not in words[0]:
         raise click.UsageError("Several types need {type} in the name of the output.")
     return words[0], types, int(words[2]) if len(words) == 3 and int(words[2]) else None
@@ -254,35 +257,60 @@ def _refuse_input(opened: ShardSet, plan: Plan) -> None:
 
 
 def _show(plan: Plan, given: dict[str, Any]) -> None:
+    from gguf_py.atomic import check_target
+
+    for out in plan.outputs:
+        check_target(out.path)
     if given["quiet"]:
         return
     for out in plan.outputs if given["dry_run"] or given["explain"] else ():
+        if len(plan.outputs) > 1:
+            click.echo(f"{out.path}:")
         _show_tensors(out, given["explain"])
     for note in plan.notes:
         click.echo(f"note: {note}")
     if given["dry_run"]:
-        import shutil
+        _show_sizes(plan)
 
-        from .show import size
 
-        for out in plan.outputs:
-            click.echo(
-                f"{out.path} would have {size(out.layout.size)} ({out.layout.size:,} bytes), "
-                f"{out.bpw:.2f} bits a weight, {size(shutil.disk_usage(out.path.parent).free)} are free"
-            )
+def _show_sizes(plan: Plan) -> None:
+    import shutil
+
+    from .show import size
+
+    for out in plan.outputs:
+        click.echo(
+            f"{out.path} would have {size(out.layout.size)} ({out.layout.size:,} bytes), {out.bpw:.2f} bits a weight"
+        )
+    free = shutil.disk_usage(plan.outputs[0].path.parent).free
+    needed = f"{size(plan.size)} are needed, " if len(plan.outputs) > 1 else ""
+    click.echo(f"{needed}{size(free)} are free" + (": too little" if free < plan.size else ""))
 
 
 def _show_tensors(out: Output, explain: bool) -> None:
     from .show import console, shape, size, table
 
+    terminal = console()
+    rows = [
+        {
+            "tensor": item.info.name,
+            "shape": shape(item.info.shape),
+            "from": item.source.type.name,
+            "to": item.info.type.name,
+            "size": size(item.source.count * item.source.row_bytes),
+            "becomes": size(item.info.nbytes),
+            "because": item.rule,
+        }
+        for item in out.items
+    ]
     columns = ["tensor", "shape", "from", "to", "size", "becomes"]
-    shown = table(*columns, *(["because"] if explain else []), right=("size", "becomes"))
-    for item in out.items:
-        old = item.source.count * item.source.row_bytes
-        cells = [item.info.name, shape(item.info.shape), item.source.type.name, item.info.type.name]
-        cells += [size(old), size(item.info.nbytes)]
-        shown.add_row(*cells, *([item.rule] if explain else []))
-    console().print(shown)
+    if explain:
+        columns = [c for c in columns if terminal.width >= 110 or c not in ("shape", "size")] + ["because"]
+    shown = table(*columns, right=("size", "becomes"))
+    shown.columns[-1].no_wrap = False  # it yields where the terminal is narrow, and is not cut
+    for row in rows:
+        shown.add_row(*(row[column] for column in columns))
+    terminal.print(shown)
 
 
 def _run(plan: Plan, threads: int | None, given: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ def replacing(
     """
     # A link keeps pointing where it pointed, at the new contents.
     final = Path(os.path.realpath(path))
-    _check_target(final, path)
+    check_target(path)
     partial = final.with_name(f"{final.name[:200]}.partial-{word or os.urandom(4).hex()}")
     ours = True  # from before it is there: whatever interrupts, it does not stay
     try:
@@ -136,7 +136,9 @@ def copy_range(source: int, offset: int, handle: int, at: int, size: int, what: 
         offset, at, size = offset + done, at + done, size - done
 
 
-def _check_target(final: Path, path: str | os.PathLike[str]) -> None:
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise KQuantsError when no file can have this name: its folder is missing, or it is something else already."""
+    final = Path(os.path.realpath(path))
     try:
         mode = final.stat().st_mode
     except FileNotFoundError:

@@ -131,6 +131,9 @@ def _outputs(
     fallbacks = sum(choice.fallback for choice in choices)
     if fallbacks:
         notes.append(f"{fallbacks} of {len(items)} tensors have rows that need another type")
+    for pattern, _ in wishes.tensor_types:
+        if not any(pattern.search(info.name) for info in infos):
+            notes.append(f"no tensor has {pattern.pattern!r} in its name")
     written = _metadata(fields, number, options, layers, model)
     return _files(Path(path), written, items, [t.shard for t in left], options.keep_split), notes
 

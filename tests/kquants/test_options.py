@@ -1,126 +1,112 @@
-"""Every option of llama-quantize against llama.cpp itself, and what it cannot do: any architecture, several files."""
+"""Every option of llama-quantize against llama.cpp's bytes, and what it cannot do: any architecture, several files."""
 
 from __future__ import annotations
 
+import json
 import re
-import struct
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
+from kquants_cli.main import kquants as command
 
 import gguf_py
-from gguf_py import Field, KQuantsError, ValueType, tensor_type
+from gguf_py import KQuantsError, tensor_type
 from kquants import imatrix
 from kquants.choosing import best_that_fits, parse_size
 from kquants.execute import execute
+from kquants.filetypes import FILE_TYPES
 from kquants.quantizer import Options, quantize_model, quantize_models
 from kquants.rules import Wishes
 from tests.command import done, kquants
 from tests.reference import Llama
 
-from .models import MODELS, TinyModel
+from .models import IMATRIX, MODELS, TinyModel
+from .options import (
+    CASES,
+    COMPARED,
+    DIGESTS,
+    REQUANTIZED,
+    digest,
+    reference,
+    write_inputs,
+    write_quantized,
+    write_shards,
+)
 
-UINT32, FLOAT32, BOOL, STRING = ValueType.UINT32, ValueType.FLOAT32, ValueType.BOOL, ValueType.STRING
-TYPES = [("attn_v", "Q8_0"), (r"blk\.[0-3]\..*down", "Q6_K"), ("attn", "IQ4_NL"), ("ffn_up", "F16")]
-OVERRIDES = {
-    "llama.attention.head_count_kv": 1,
-    "general.name": "other",
-    "x.y": 0.25,
-    "x.z": True,
-    "llama.block_count": 32,
-}
-
-CASES: dict[str, tuple[str, list[str], dict[str, Any]]] = {
-    "pure": ("Q4_K_M", ["--pure"], {"pure": True}),
-    "leave output": ("Q4_K_M", ["--leave-output-tensor"], {"quantize_output_tensor": False}),
-    "output": ("Q4_K_S", ["--output-tensor-type", "q8_0"], {"output_tensor_type": "Q8_0"}),
-    "embedding": ("Q3_K_M", ["--token-embedding-type", "Q5_1"], {"token_embedding_type": "Q5_1"}),
-    "tensor types": (
-        "Q4_K_M",
-        [word for pattern, kind in TYPES for word in ("--tensor-type", f"{pattern}={kind.lower()}")],
-        {"tensor_types": TYPES},
-    ),
-    "prune": ("Q4_K_M", ["--prune-layers", "9,2,3"], {"prune_layers": [2, 3, 9]}),
-    "prune first": ("Q2_K", ["--prune-layers", "0"], {"prune_layers": [0]}),
-    "override": (
-        "Q3_K_M",
-        [
-            word
-            for key, value in OVERRIDES.items()
-            for word in ("--override-kv", f"{key}={type(value).__name__}:{str(value).lower()}")
-        ],
-        {"kv_overrides": OVERRIDES},
-    ),
-    "copy": ("COPY", [], {"only_copy": True}),
-}
+EXPECTED: dict[str, dict[str, str | None]] = json.loads(DIGESTS.read_text())
 
 
-@pytest.mark.upstream
-@pytest.mark.parametrize("name", ["llama-untied", "llama-tied-gqa"])
-@pytest.mark.parametrize("case", CASES)
-def test_an_option_has_upstreams_bytes(tmp_path: Path, llama: Llama, name: str, case: str) -> None:
-    kind, arguments, parameters = CASES[case]
-    MODELS[name].write(tmp_path / "in.gguf")
-    done("quantize", *arguments, tmp_path / "in.gguf", tmp_path / "ours.gguf", kind)
-    llama.quantize(tmp_path / "in.gguf", tmp_path / "theirs.gguf", "F32" if kind == "COPY" else kind, **parameters)
-    assert (tmp_path / "ours.gguf").read_bytes() == (tmp_path / "theirs.gguf").read_bytes()
+@pytest.fixture(autouse=True)
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder: an output names its importance matrix as it was named."""
+    monkeypatch.chdir(tmp_path)
+
+
+def quantize(*arguments: str | Path) -> None:
+    """Run the command in this process, which is quick."""
+    command.main(["quantize", "--quiet", *map(str, arguments)], standalone_mode=False)
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_an_option_has_upstreams_bytes(name: str) -> None:
+    write_inputs(MODELS[name], Path())
+    wrong = []
+    for label, case in CASES.items():
+        expected = EXPECTED[label][name]
+        if expected is None:
+            with pytest.raises(KQuantsError):
+                quantize(*case.arguments, "in.gguf", "out.gguf", case.kind)
+            continue
+        quantize(*case.arguments, "in.gguf", "out.gguf", case.kind)
+        wrong += [label] * (digest(Path("out.gguf")) != expected)
+    assert not wrong
 
 
 @pytest.mark.upstream
-@pytest.mark.parametrize("source", ["Q8_0", "Q4_K_M", "Q5_0", "IQ4_XS", "TQ2_0"])
-def test_requantizing_has_upstreams_bytes(tmp_path: Path, llama: Llama, source: str) -> None:
-    MODELS["llama-untied"].write(tmp_path / "in.gguf")
-    done("quantize", tmp_path / "in.gguf", tmp_path / "q.gguf", source)
-    for kind in ("Q3_K_M", "F16", "F32"):
-        done("quantize", "--allow-requantize", tmp_path / "q.gguf", tmp_path / "ours.gguf", kind)
-        llama.quantize(tmp_path / "q.gguf", tmp_path / "theirs.gguf", kind, allow_requantize=True)
-        assert (tmp_path / "ours.gguf").read_bytes() == (tmp_path / "theirs.gguf").read_bytes()
+@pytest.mark.parametrize("label", ["tensor types", "exclude"])
+def test_the_digests_are_those_of_llama_cpp(llama: Llama, label: str) -> None:
+    write_inputs(MODELS["llama-untied"], Path())
+    assert reference(llama, CASES[label], "llama-untied") == EXPECTED[label]["llama-untied"]
 
 
-@pytest.mark.upstream
-def test_shards_are_kept_or_joined_as_upstream_does(tmp_path: Path, llama: Llama) -> None:
-    MODELS["mixtral-8"].write(tmp_path / "in.gguf")
-    done("split", tmp_path / "in.gguf", tmp_path / "part", "--split-max-tensors", "50")
-    shards = sorted(tmp_path.glob("part-*.gguf"))
-    assert len(shards) > 2
-    done("quantize", "--keep-split", shards[1], tmp_path / "ours.gguf", "Q4_K_M")
-    llama.quantize(shards[0], tmp_path / "theirs", "Q4_K_M", keep_split=True)
-    ours, theirs = (sorted(tmp_path.glob(f"{who}-*.gguf")) for who in ("ours", "theirs"))
-    assert [p.read_bytes() for p in ours] == [p.read_bytes() for p in theirs] and len(ours) == len(shards)
-    done("quantize", shards[-1], tmp_path / "whole.gguf", "Q4_K_M")
-    llama.quantize(shards[0], tmp_path / "reference.gguf", "Q4_K_M")
-    assert (tmp_path / "whole.gguf").read_bytes() == (tmp_path / "reference.gguf").read_bytes()
+@pytest.mark.parametrize("source", FILE_TYPES)
+def test_requantizing_has_upstreams_bytes(source: str) -> None:
+    write_quantized(source, Path("in.gguf"))
+    for kind in REQUANTIZED:
+        quantize("--allow-requantize", "in.gguf", "out.gguf", kind)
+        assert digest(Path("out.gguf")) == EXPECTED[f"from {source}"][kind]
 
 
-def write_imatrices(model: TinyModel, place: Path) -> None:
-    """The model's importance matrix in both forms; counts of 4 and 8 calls, which divide exactly."""
-    entries = model.importance().entries
-    tensors = {}
-    for name, values in entries.items():
-        tensors[f"{name}.in_sum2"] = (tensor_type("F32"), values.shape, values * np.float32(4))
-        tensors[f"{name}.counts"] = (tensor_type("F32"), (1,), np.array([4], np.float32))
-    fields = [
-        Field.of("general.type", "imatrix"),
-        Field.of("imatrix.datasets", ["speeches.txt"]),
-        Field.of("imatrix.chunk_count", 42, UINT32),
-        Field.of("imatrix.chunk_size", 512, UINT32),
-    ]
-    gguf_py.write(place / "imatrix.gguf", fields, tensors)
-    parts = [struct.pack("<i", len(entries))]
-    for name, values in entries.items():
-        parts += [struct.pack("<i", len(name)), name.encode(), struct.pack("<ii", 8, values.size)]
-        parts.append((values * np.float32(8)).tobytes())
-    parts += [struct.pack("<ii", 42, 12), b"speeches.txt"]
-    (place / "imatrix.dat").write_bytes(b"".join(parts))
+@pytest.mark.parametrize("name", COMPARED)
+def test_shards_are_kept_or_joined_as_upstream_does(name: str) -> None:
+    MODELS[name].write(Path("in.gguf"))
+    shards = write_shards()
+    assert len(shards) > 1
+    for named in (shards[0], shards[-1]):
+        quantize("--keep-split", named, "ours.gguf", "Q4_K_M")
+        ours = sorted(Path().glob("ours-*"))
+        assert len(ours) == len(shards) and digest(*ours) == EXPECTED["keep split"][name]
+        quantize(named, "whole.gguf", "Q4_K_M")
+        assert digest(Path("whole.gguf")) == EXPECTED["joined"][name]
 
 
-def test_both_forms_of_importance_matrix_are_read(tmp_path: Path) -> None:
+def test_the_older_form_of_importance_matrix_gives_the_same_tensors() -> None:
+    write_inputs(MODELS["llama-untied"], Path())
+    made = []
+    for name in (IMATRIX, "imatrix.dat"):
+        quantize("--imatrix", name, "in.gguf", "out.gguf", "IQ2_M")
+        with gguf_py.open("out.gguf") as file:
+            made.append({t.name: t.data.tobytes() for t in file.tensors.values()})
+            assert file.metadata["quantize.imatrix.file"] == name
+    assert made[0] == made[1]
+
+
+def test_both_forms_of_importance_matrix_are_read() -> None:
     model = MODELS["llama-untied"]
-    write_imatrices(model, tmp_path)
-    for name in ("imatrix.gguf", "imatrix.dat"):
-        loaded = imatrix.load(tmp_path / name)
+    write_inputs(model, Path())
+    for name in (IMATRIX, "imatrix.dat"):
+        loaded = imatrix.load(name)
         assert loaded.datasets == ("speeches.txt",) and loaded.chunks == 42
         for tensor, values in model.importance().entries.items():
             assert (loaded.entries[tensor] == values).all()
@@ -129,40 +115,19 @@ def test_both_forms_of_importance_matrix_are_read(tmp_path: Path) -> None:
     assert set(loaded.only([], ["attn"]).entries) == {n for n in loaded.entries if "attn" not in n}
 
 
-@pytest.mark.upstream
-@pytest.mark.parametrize("select", [[], ["--include-weights", "attn_v"], ["--exclude-weights", "ffn"]])
-def test_the_command_takes_importance_matrices(tmp_path: Path, llama: Llama, select: list[str]) -> None:
-    model = MODELS["llama-untied"]
-    model.write(tmp_path / "in.gguf")
-    write_imatrices(model, tmp_path)
-    path = tmp_path / "imatrix.gguf"
-    loaded = imatrix.load(path).only(
-        select[1:] if "--include-weights" in select else [], select[1:] if "--exclude-weights" in select else []
-    )
-    told = {
-        "quantize.imatrix.file": str(path)[:127],
-        "quantize.imatrix.dataset": "speeches.txt",
-        "quantize.imatrix.entries_count": len(loaded.entries),
-        "quantize.imatrix.chunks_count": 42,
-    }
-    done("quantize", "--imatrix", path, *select, tmp_path / "in.gguf", tmp_path / "ours.gguf", "Q4_K_M")
-    llama.quantize(tmp_path / "in.gguf", tmp_path / "theirs.gguf", "Q4_K_M", imatrix=loaded.entries, kv_overrides=told)
-    assert (tmp_path / "ours.gguf").read_bytes() == (tmp_path / "theirs.gguf").read_bytes()
-
-
 def test_several_types_from_one_reading_are_those_of_several_runs(tmp_path: Path) -> None:
     MODELS["mixtral-8"].write(tmp_path / "in.gguf")
     names = ["Q4_K_M", "Q8_0", "IQ4_XS", "F32"]
-    done("quantize", tmp_path / "in.gguf", tmp_path / "all-{type}.gguf", ",".join(names).lower())
+    quantize(tmp_path / "in.gguf", tmp_path / "all-{type}.gguf", ",".join(names).lower())
     for name in names:
-        done("quantize", tmp_path / "in.gguf", tmp_path / "one.gguf", name)
+        quantize(tmp_path / "in.gguf", tmp_path / "one.gguf", name)
         assert (tmp_path / "one.gguf").read_bytes() == (tmp_path / f"all-{name}.gguf").read_bytes()
 
 
 def test_an_unknown_architecture_gets_generic_rules(tmp_path: Path) -> None:
     shapes = {"double_blocks.0.img_attn.qkv.weight": (8, 256), "conv.weight": (4, 4, 3, 3), "img_in.bias": (8,)}
     TinyModel("flux", {"blk.0.x.weight": (4, 256), **shapes}).write(tmp_path / "in.gguf")
-    done("quantize", tmp_path / "in.gguf", tmp_path / "out.gguf", "Q4_K_M")
+    quantize(tmp_path / "in.gguf", tmp_path / "out.gguf", "Q4_K_M")
     with gguf_py.open(tmp_path / "out.gguf") as file:
         types = {name: tensor.type.name for name, tensor in file.tensors.items()}
         assert types["double_blocks.0.img_attn.qkv.weight"] == "Q4_K"
@@ -193,6 +158,44 @@ def test_dry_run_says_everything_and_writes_nothing(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["in.gguf"]
 
 
+def test_dry_run_tells_when_there_is_too_little_room(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    MODELS["llama-untied"].write(Path("in.gguf"))
+    for free, said in ((10**6, "1.0 MB are free\n"), (10**5, "100.0 kB are free: too little\n")):
+        monkeypatch.setattr("shutil.disk_usage", lambda path, free=free: SimpleNamespace(free=free))
+        command.main(["quantize", "--dry-run", "in.gguf", "{type}.gguf", "Q8_0,Q4_0"], standalone_mode=False)
+        assert capsys.readouterr().out.endswith(f"are needed, {said}")
+
+
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_nothing_of_a_reason_is_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: str
+) -> None:
+    MODELS["llama-untied"].write(Path("in.gguf"))
+    monkeypatch.setenv("COLUMNS", width)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    command.main(["quantize", "--dry-run", "--explain", "in.gguf", "Q4_K_M"], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()[1:-2]
+    assert max(map(len, lines)) <= int(width)
+    assert not any("…" in line for line in lines)
+    assert " ".join(lines).split().count("thirds") > 10
+
+
+def test_wrong_usage_is_told_from_failure() -> None:
+    MODELS["llama-untied"].write(Path("in.gguf"))
+    for arguments, said in {
+        ("out.gguf", "Q4_KM"): "did you mean Q4_K_M?",
+        ("out.gguf",): "Missing argument 'TYPE'",
+        ("out.gguf", "Q4_K_M,Q8_0"): "{type}",
+    }.items():
+        result = kquants("quantize", "in.gguf", *arguments)
+        assert result.returncode == 2 and said in result.stderr
+    result = kquants("quantize", "--dry-run", "in.gguf", "nowhere/out.gguf", "Q4_K_M")
+    assert result.returncode == 1 and "there is no folder" in result.stderr and not result.stdout
+
+
 def test_the_plan_tells_the_size_of_the_file(tmp_path: Path) -> None:
     MODELS["rows-of-32"].write(tmp_path / "in.gguf")
     with gguf_py.open(tmp_path / "in.gguf") as model:
@@ -208,6 +211,12 @@ def test_a_pattern_that_names_a_type_beats_the_table(tmp_path: Path) -> None:
     with gguf_py.open(tmp_path / "in.gguf") as model:
         items = quantize_model(model, tmp_path / "x", "Q4_K_M", Options(wishes)).outputs[0].items
     assert {item.info.type.name for item in items if "attn_k." in item.info.name} == {"Q5_0"}
+
+
+def test_a_pattern_that_fits_no_tensor_is_told() -> None:
+    MODELS["llama-untied"].write(Path("in.gguf"))
+    said = done("quantize", "--tensor-type", "attn_z=q8_0", "in.gguf", "out.gguf", "Q4_K_M")
+    assert "note: no tensor has 'attn_z' in its name" in said
 
 
 WRONG = {
@@ -234,8 +243,8 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path, case: str) -> None:
 
 
 def test_an_importance_matrix_of_another_model_is_refused(tmp_path: Path) -> None:
+    write_inputs(MODELS["rows-of-32"], tmp_path)
     MODELS["llama-untied"].write(tmp_path / "in.gguf")
-    write_imatrices(MODELS["rows-of-32"], tmp_path)
     result = kquants(
         "quantize", "--imatrix", tmp_path / "imatrix.gguf", tmp_path / "in.gguf", tmp_path / "out.gguf", "Q4_K_M"
     )
@@ -244,7 +253,7 @@ def test_an_importance_matrix_of_another_model_is_refused(tmp_path: Path) -> Non
 
 def test_requantizing_must_be_asked_for(tmp_path: Path) -> None:
     MODELS["llama-untied"].write(tmp_path / "in.gguf")
-    done("quantize", tmp_path / "in.gguf", tmp_path / "q.gguf", "Q8_0")
+    quantize(tmp_path / "in.gguf", tmp_path / "q.gguf", "Q8_0")
     result = kquants("quantize", tmp_path / "q.gguf", tmp_path / "out.gguf", "Q4_K_M")
     assert result.returncode == 1 and "--allow-requantize" in result.stderr
     assert kquants("quantize", tmp_path / "in.gguf", tmp_path / "in.gguf", "Q4_K_M").returncode == 1
