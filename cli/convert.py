@@ -77,7 +77,7 @@ def command(
         made = prepare(
             opened,
             plain,
-            name=hub_id or model_name,
+            name=model_name or hub_id,
             overrides=metadata,
             vocab_only=shape["vocab_only"],
             definition=page,
@@ -86,7 +86,18 @@ def command(
             outfile = Path(f"{hub_id.replace('/', '-')}-{{ftype}}.gguf")
         path = named(outfile, folder, made, shape["vocab_only"], quantized)
         again = quantized is None and plain in ("auto", "f32", "f16", "bf16")
-        _write(made, _plan(made, path, quantized, shape), shape, threads, quiet, again)
+        plan = _plan(made, path, quantized, shape)
+        _spare(folder, plan)
+        _write(made, plan, shape, threads, quiet, again)
+
+
+def _spare(folder: Path, plan: Plan) -> None:
+    """Raise KQuantsError when the plan would replace a file of the checkpoint that it reads."""
+    from gguf_py import KQuantsError
+
+    for path in (out.path for out in plan.outputs):
+        if path.suffix != ".gguf" and path.exists() and path.parent.samefile(folder):
+            raise KQuantsError(f"{path}: is a file of the checkpoint itself, expected another to write")
 
 
 def _types(outtype: str) -> tuple[str, str | None]:
@@ -138,12 +149,11 @@ def _plan(made: Converted, path: Path, quantized: str | None, shape: dict[str, A
 
 
 def _write(made: Converted, plan: Plan, shape: dict[str, Any], threads: int | None, quiet: bool, again: bool) -> None:
-    from .progress import closing, reporting
-    from .show import size
+    from .progress import closing, described, reporting
 
     if shape["dry_run"]:
         for out in plan.outputs:
-            click.echo(f"{out.path}: {len(out.items)} tensors, {size(out.layout.size)}, {out.bpw:.2f} bits a weight")
+            click.echo(described(out))
         return
     with reporting(quiet) as progress:
         for note in (f"{made.model_class}: {made.architecture}, {len(made.tensors)} tensors", *plan.notes):
@@ -152,12 +162,13 @@ def _write(made: Converted, plan: Plan, shape: dict[str, Any], threads: int | No
             from hf2gguf.files import write_big_endian
 
             write_big_endian(plan)
-            return
-        from kquants.execute import execute
+            lines = [described(out) for out in plan.outputs]
+        else:
+            from kquants.execute import execute
 
-        summary = execute(plan, threads=threads, progress=progress)
+            lines = closing(plan, execute(plan, threads=threads, progress=progress))
     if not quiet:
-        for line in closing(plan, summary):
+        for line in lines:
             click.echo(line)
-        if again and plan.outputs[0].items:
+        if again and plan.outputs[0].items and not shape["bigendian"]:
             click.echo(f"next: kquants quantize {plan.outputs[0].path} OUT.gguf Q4_K_M")

@@ -12,7 +12,7 @@ from .show import console, counted, size
 
 if TYPE_CHECKING:
     from kquants.execute import Progress, Summary
-    from kquants.plan import Plan
+    from kquants.plan import Output, Plan
 
 _EVERY = 5.0
 """Seconds between lines where there is no terminal."""
@@ -96,12 +96,17 @@ class _OnTerminal:
         self._bar.update(self._task, completed=weights, description=tensor, rate=rate)
 
 
+def described(out: Output) -> str:
+    """A file that is written, or would be, in a line."""
+    bits = f"{out.bpw:.2f} bits a weight, " if out.items else ""
+    return f"{out.path}: {size(out.layout.size)}, {bits}{counted(len(out.items), 'tensor')}"
+
+
 def closing(plan: Plan, summary: Summary) -> list[str]:
     """What came of a run, a line for each file and one for the work."""
-    lines = [
-        f"{out.path}: {size(out.layout.size)}, {out.bpw:.2f} bits a weight, {counted(len(out.items), 'tensor')}"
-        for out in plan.outputs
-    ]
+    lines = [described(out) for out in plan.outputs]
+    if not summary.weights:
+        return lines
     rate = summary.weights / max(summary.seconds, 1e-9)
     again = f", {summary.skipped:,} of them done before" if summary.skipped else ""
     lines.append(

@@ -57,6 +57,24 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_the_checkpoint_is_spared(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path)
+    before = (folder / "model.safetensors").read_bytes()
+    said = kquants("convert", folder, "--outfile", folder / "model.safetensors")
+    assert said.returncode == 1 and "the checkpoint itself" in said.stderr
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_what_is_said_of_files_without_weights(tmp_path: Path) -> None:
+    folder, out = checkpoint(tmp_path), tmp_path / "out.gguf"
+    for option, said in (
+        ("--vocab-only", "94.9 kB, 0 tensors"),
+        ("--bigendian", "1.3 MB, 16.01 bits a weight, 21 tensors"),
+    ):
+        lines = kquants("convert", folder, option, "--outfile", out).stdout.splitlines()
+        assert len(lines) == 2 and lines[1] == f"{out}: {said}"
+
+
 @pytest.mark.parametrize("name", ["tiny-mixtral", "tiny-bert", "tiny-mamba", "tiny-falcon-7b"])
 @pytest.mark.parametrize("file_type", ["q4_k_m", "q5_0"])
 def test_one_pass_is_two_steps(tmp_path: Path, name: str, file_type: str) -> None:

@@ -7,7 +7,6 @@ where and why llama.cpp cannot give that from the very bytes that upstream's con
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ import pytest
 import gguf_py
 from gguf_py import Field
 from hf2gguf import checkpoint, tokenizer
-from hf2gguf.tokenizer.pre import SPLITS
-from hf2gguf.tokenizer.sentencepiece import TokenKind
 from tests.files import real_files
 from tests.hf2gguf.make_tokenizers import wordpiece_json
 from tests.reference import Llama
@@ -26,6 +23,7 @@ from . import real
 from .cases import CASES, write
 from .make_digests import digest
 from .make_ids import IDS, digests, parts
+from .rebuild import byte_level, continuing, pieces
 from .scripts import SEEDS as SCRIPTS
 from .scripts import strings as strings_of
 from .scripts import texts
@@ -72,14 +70,6 @@ REBUILT = {
 }
 """Upstream's vocabularies from which a checkpoint's files can be made again, and how theirs cut a text."""
 
-BEGIN = {
-    "type": "TemplateProcessing",
-    "single": [{"SpecialToken": {"id": "<|begin_of_text|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-    "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
-    "special_tokens": {"<|begin_of_text|>": {"id": "<|begin_of_text|>", "ids": [128000], "tokens": ["<s>"]}},
-}
-"""What puts Llama 3's first token before a text, by which upstream tells it from its relatives."""
-
 
 def rebuilt(name: str, folder: Path) -> dict[str, Any]:
     """Write the tokenizer's file of one of upstream's vocabularies; returns the config."""
@@ -95,56 +85,12 @@ def rebuilt(name: str, folder: Path) -> dict[str, Any]:
             (folder / "tokenizer.model").write_bytes(pieces(tokens, scores, kinds))
         else:
             document = (
-                wordpiece_json({_piece(token): i for i, token in enumerate(tokens)})
+                wordpiece_json({continuing(token): i for i, token in enumerate(tokens)})
                 if name == "bert-bge"
                 else byte_level(tokens, kinds, list(file.metadata["tokenizer.ggml.merges"]), REBUILT[name])
             )
             (folder / "tokenizer.json").write_text(json.dumps(document))
     return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": len(tokens)}
-
-
-def byte_level(tokens: list[str], kinds: list[int], merges: list[str], cut: str) -> dict[str, Any]:
-    """``tokenizer.json`` of a byte-level BPE; added tokens stand in the file as they decode, so they are normalized."""
-    whole_words, expressions = next((whole, found) for known, whole, found in SPLITS if known == cut)
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": True}
-    added = [
-        {"id": i, "content": token, "special": kind == TokenKind.CONTROL} | flags
-        for i, (token, kind) in enumerate(zip(tokens, kinds, strict=True))
-        if kind in (TokenKind.CONTROL, TokenKind.USER_DEFINED)
-    ]
-    split = [{"type": "Split", "pattern": {"Regex": e}, "behavior": "Isolated", "invert": False} for e in expressions]
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    vocab = {token: i for i, token in enumerate(tokens)}
-    return {
-        "version": "1.0",
-        "added_tokens": added,
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [*split, level]},
-        "post_processor": BEGIN if cut == "llama-bpe" else None,
-        "decoder": level,
-        "model": {"type": "BPE", "ignore_merges": bool(whole_words), "vocab": vocab, "merges": merges},
-    }
-
-
-def pieces(tokens: list[str], scores: list[float], kinds: list[int]) -> bytes:
-    """A SentencePiece model, whose BPE falls back to bytes; the numbers are those of ``sentencepiece_model.proto``."""
-
-    def part(number: int, data: bytes) -> bytes:
-        size = bytes([len(data)]) if len(data) < 128 else bytes([len(data) & 127 | 128, len(data) >> 7])
-        return bytes([number << 3 | 2]) + size + data
-
-    def piece(token: str, score: float, kind: int) -> bytes:
-        return part(1, part(1, token.encode()) + b"\x15" + struct.pack("<f", score) + bytes([0x18, kind]))
-
-    trainer, normalizer = b"\x18\x02\x98\x02\x01", part(1, b"identity") + b"\x18\x01\x20\x00"
-    return b"".join(map(piece, tokens, scores, kinds)) + part(2, trainer) + part(3, normalizer)
-
-
-def _piece(token: str) -> str:
-    """WordPiece marks what continues a word, where upstream marks what begins one."""
-    if token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") or token.startswith("[unused"):
-        return token
-    return token[1:] if token.startswith("▁") else f"##{token}"
 
 
 @pytest.mark.upstream
