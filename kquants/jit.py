@@ -43,6 +43,9 @@ def number(dtype: str) -> Parameter:
     return Parameter(dtype, 0)
 
 
+_LIBC = {"floorf", "log2", "memcpy", "memmove", "memset"}
+"""What a kernel may call: that is there in every process."""
+
 DECODE = (array_in("uint8"), array_out("float32"))
 """``decode(blocks, out)``: uint8[n, block bytes] to float32[n, weights of a block]."""
 
@@ -133,9 +136,13 @@ def _compiled(function: Callable[..., Any], signature: Signature) -> Code:
         read_only = not parameter.written
         return types.Array(kind, parameter.ndim, "C", readonly=read_only, aligned=False) if parameter.ndim else kind
 
-    dispatcher = njit(**_OPTIONS)(function)
+    dispatcher = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
     dispatcher.compile(tuple(of(p) for p in signature))
     (made,) = dispatcher.overloads.values()
+    calls = set(re.findall(r"^declare .*?@(?!llvm\.)([^\s(]+)\(", made.library.get_llvm_str(), re.MULTILINE))
+    assert calls <= _LIBC, (
+        f"{function.__module__}.{function.__name__} calls {calls - _LIBC}, which come with Numba alone"
+    )
     objects = made.library._get_compiled_object()
     return Code(made.fndesc.llvm_func_name, signature, made.signature.return_type != types.none, objects)
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
 from ..kernels.fourbit import closest_iq4_code, fit_iq4_scale, iq4_value
 from ..kernels.importance import sum_of_squares, weigh, weigh_by_square
-from ..kernels.lanes import LANES, block_rows, join, load, load_blocks, scratch, select, store, store_blocks
+from ..kernels.lanes import LANES, block_rows, in_rows, join, load, load_blocks, scratch, select, store, store_blocks
 from ..kernels.numerics import half_at, half_bits
 from ..kernels.packing import put_half
 
@@ -56,8 +56,8 @@ def encode(x: Any, out: Any) -> None:
 @kernel(ENCODE_WEIGHTED)
 def encode_weighted(x: Any, weights: Any, out: Any) -> None:
     """float32[rows, columns] and float32[columns] to uint8[rows, row bytes]."""
-    blocks, marks = x.reshape(-1, 32), weights.reshape(-1, 32)
-    found = out.reshape(-1, 18)
+    blocks, marks = in_rows(x, 32), in_rows(weights, 32)
+    found = in_rows(out, 18)
     xs = scratch(LANES, 32, np.float32)
     importance = scratch(LANES, 32, np.float32)
     weight = scratch(LANES, 32, np.float32)

@@ -27,6 +27,7 @@ from ..kernels.lanes import (
     LANES,
     as_type,
     block_rows,
+    in_rows,
     join,
     load,
     load_blocks,
@@ -108,8 +109,8 @@ def encode(x: Any, out: Any) -> None:
 @kernel(ENCODE_WEIGHTED)
 def encode_weighted(x: Any, weights: Any, out: Any) -> None:
     """float32[rows, columns] and float32[columns] to uint8[rows, row bytes]."""
-    blocks, marks = x.reshape(-1, 256), weights.reshape(-1, 256)
-    found = out.reshape(-1, 136)
+    blocks, marks = in_rows(x, 256), in_rows(weights, 256)
+    found = in_rows(out, 136)
     xs = scratch(LANES, 256, np.float32)
     importance = scratch(LANES, 256, np.float32)
     weight = scratch(LANES, 32, np.float32)

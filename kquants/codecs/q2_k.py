@@ -17,7 +17,7 @@ import numpy as np
 
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
 from ..kernels.importance import sum_of_squares
-from ..kernels.lanes import LANES, as_type, block_rows, load, load_blocks, scratch, select, store, store_blocks
+from ..kernels.lanes import LANES, as_type, block_rows, in_rows, load, load_blocks, scratch, select, store, store_blocks
 from ..kernels.numerics import half_at, half_bits, nearest_int
 from ..kernels.packing import put_half, put_pairs, two_scalars
 from ..kernels.search import fit_positive_scale, fit_scale_and_min
@@ -72,7 +72,7 @@ def encode(x: Any, out: Any) -> None:
 @kernel(ENCODE_WEIGHTED)
 def encode_weighted(x: Any, weights: Any, out: Any) -> None:
     """float32[rows, columns] and an importance for each column to uint8[rows, columns / 256 * 84]."""
-    x, weights, out = x.reshape(-1, 256), weights.reshape(-1, 256), out.reshape(-1, 84)
+    x, weights, out = in_rows(x, 256), in_rows(weights, 256), in_rows(out, 84)
     xs = scratch(LANES, 256, np.float32)
     importance = scratch(LANES, 256, np.float32)
     fits = scratch(LANES, 64, np.float32)

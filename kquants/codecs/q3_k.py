@@ -22,6 +22,7 @@ from ..kernels.lanes import (
     LANES,
     as_type,
     block_rows,
+    in_rows,
     load,
     load_blocks,
     maximum,
@@ -91,7 +92,7 @@ def encode(x: Any, out: Any) -> None:
 @kernel(ENCODE_WEIGHTED)
 def encode_weighted(x: Any, weights: Any, out: Any) -> None:
     """float32[rows, columns] and an importance for each column to uint8[rows, columns / 256 * 110]."""
-    x, weights, out = x.reshape(-1, 256), weights.reshape(-1, 256), out.reshape(-1, 110)
+    x, weights, out = in_rows(x, 256), in_rows(weights, 256), in_rows(out, 110)
     xs = scratch(LANES, 256, np.float32)
     importance = scratch(LANES, 256, np.float32)
     weight = scratch(LANES, 16, np.float32)

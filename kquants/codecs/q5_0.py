@@ -23,6 +23,7 @@ from ..kernels.lanes import (
     as_type,
     bit_mask,
     block_rows,
+    in_rows,
     join,
     load,
     lower,
@@ -75,7 +76,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
 
 @inlined
 def _encode_strip(x: Any, weights: Any, out: Any) -> None:
-    blocks, importance, found = x.reshape(-1, 32), weights.reshape(-1, 32), out.reshape(-1, 22)
+    blocks, importance, found = in_rows(x, 32), in_rows(weights, 32), in_rows(out, 22)
     xs = scratch(LANES, 32, np.float32)
     weight = scratch(LANES, 32, np.float32)
     levels = scratch(LANES, 32, np.uint8)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, kernel
 from ..kernels.importance import sum_of_squares
-from ..kernels.lanes import LANES, as_type, block_rows, load, load_blocks, scratch, store, store_blocks
+from ..kernels.lanes import LANES, as_type, block_rows, in_rows, load, load_blocks, scratch, store, store_blocks
 from ..kernels.numerics import half_at
 from ..kernels.packing import put_bit_planes, put_nibbles, scale_and_min
 from ..kernels.superblock import (
@@ -67,7 +67,7 @@ def encode(x: Any, out: Any) -> None:
 @kernel(ENCODE_WEIGHTED)
 def encode_weighted(x: Any, weights: Any, out: Any) -> None:
     """float32[rows, columns] and an importance for each column to uint8[rows, columns / 256 * 176]."""
-    x, weights, out = x.reshape(-1, 256), weights.reshape(-1, 256), out.reshape(-1, 176)
+    x, weights, out = in_rows(x, 256), in_rows(weights, 256), in_rows(out, 176)
     xs = scratch(LANES, 256, np.float32)
     importance = scratch(LANES, 256, np.float32)
     fits = scratch(LANES, 32, np.float32)

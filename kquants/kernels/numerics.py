@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import inlined
-from .lanes import as_bits, as_float, as_type, fill, lane, peek, select
+from .lanes import HALF, as_bits, as_float, as_type, fill, from_half, lane, peek, select, to_half
 
 # 1.5 * 2**23: adding it leaves the nearest integer in the low bits of a float32.
 _MAGIC = np.float32(12582912.0)
@@ -62,6 +62,8 @@ def half_bits(x: Any) -> Any:
     Scaling up by 2**112 and down by 2**110 makes what overflows infinite; adding a power of two that depends on the
     exponent then rounds at the float16's last place, subnormal or not.
     """
+    if HALF:
+        return select(abs(x) == abs(x), as_type(to_half(x), np.int32), 0x7E00 | ((as_bits(x) >> 16) & 0x8000))
     bits = as_bits(x)
     magnitude = bits & 0x7FFFFFFF
     scaled = (abs(x) * np.float32(2.0**112)) * np.float32(2.0**-110)
@@ -76,6 +78,8 @@ def half_bits(x: Any) -> Any:
 @inlined
 def half_value(half: Any) -> Any:
     """The bits of float16 numbers, in lanes of 16 or 32 bits, to float32 lanes."""
+    if HALF:
+        return from_half(as_type(half, np.uint16))
     half = as_type(half, np.int32)
     magnitude = half & 0x7FFF
     normal = as_float((magnitude << 13) + 0x70000000) * np.float32(2.0**-112)

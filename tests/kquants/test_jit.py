@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import kquants
+from kquants.codecs import codec
 
 PROBE = """
 import numpy as np
@@ -78,6 +80,36 @@ def test_without_a_place_to_write_kernels_are_compiled_each_time(tmp_path: Path)
     nowhere.write_text("not a folder")
     assert probe(nowhere) == (True, LEVELS)
     assert probe(nowhere) == (True, LEVELS)
+
+
+def test_kept_kernels_run_without_numba(tmp_path: Path) -> None:
+    code = """
+import sys
+import numpy as np
+import kquants
+x = np.linspace(-1, 1, 256, dtype=np.float32).reshape(1, 256)
+blocks = kquants.quantize(x, "Q4_0", imatrix=np.ones(256, np.float32))
+print(kquants.dequantize(blocks, "Q4_0")[0, 0], "numba" in sys.modules)
+"""
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    said = [
+        subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(2)
+    ]
+    assert [s[1] for s in said] == ["True", "False"]
+    assert said[0][0] == said[1][0]
+
+
+def test_arrays_of_another_kind_are_refused() -> None:
+    encode = codec("Q8_0").encode
+    x, out = np.zeros((1, 32), np.float32), np.zeros((1, 34), np.uint8)
+    encode(x, out)
+    for bad in (x.astype(np.float64), x[0], np.zeros((32, 2), np.float32)[:, :1].T):
+        with pytest.raises(TypeError, match="C-contiguous float32 array of 2 axes"):
+            encode(bad, out)
+    out.flags.writeable = False
+    with pytest.raises(TypeError, match="writable"):
+        encode(x, out)
 
 
 def test_importing_kquants_does_not_import_numba() -> None:

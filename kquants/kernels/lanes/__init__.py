@@ -25,7 +25,8 @@ lie one after another into lanes, ``store_blocks`` turns lanes of bytes back int
 The rules: ``+ - * /``, comparisons, ``& | ^ ~ << >>`` and ``abs`` work lane by lane; the other operand may be a
 scalar, which takes the lanes' element type (so ``0.1 * v`` multiplies by the float32 nearest to 0.1). Comparing gives a
 mask for ``select``, ``any_lane`` and ``mask_bits``. Nothing is contracted or reordered: a lane's result equals what
-scalar float32 code gives, on every processor and for every width. No operation needs more than SSE2 or calls a library.
+scalar float32 code gives, on every processor and for every width. No operation needs more than SSE2 or calls a
+library, but the two that ask for ``HALF``.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from .folds import (
 )
 from .memory import (
     gather,
+    in_rows,
     lane_of,
     load,
     load_as,
@@ -58,10 +60,11 @@ from .memory import (
     workspace,
     zero_of,
 )
-from .operators import as_bits, as_float, as_type, fill, indices, maximum, minimum, select, sqrt
-from .vectors import LANES
+from .operators import as_bits, as_float, as_type, fill, from_half, indices, maximum, minimum, select, sqrt, to_half
+from .vectors import HALF, LANES
 
 __all__ = [
+    "HALF",
     "LANES",
     "any_lane",
     "as_bits",
@@ -70,7 +73,9 @@ __all__ = [
     "bit_mask",
     "block_rows",
     "fill",
+    "from_half",
     "gather",
+    "in_rows",
     "indices",
     "join",
     "lane",
@@ -94,6 +99,7 @@ __all__ = [
     "store",
     "store_blocks",
     "sum_lanes",
+    "to_half",
     "upper",
     "width_of",
     "workspace",

@@ -121,6 +121,24 @@ def workspace(typingctx: Any, rows: Any, columns: Any, dtype: Any) -> Any:
     return result(rows, columns, dtype), emit
 
 
+@operation(prefer_literal=True)
+def in_rows(typingctx: Any, array: Any, width: Any) -> Any:
+    """``in_rows(a, width)``: the numbers of a C-contiguous array as rows of ``width``, which must fill them."""
+    result = types.Array(array.dtype, 2, "C", readonly=not array.mutable, aligned=array.aligned)
+    columns = literal(width)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        given = context.make_array(array)(context, builder, args[0])
+        size = context.get_abi_sizeof(context.get_data_type(array.dtype))
+        shape = (builder.udiv(given.nitems, I64(columns)), I64(columns))
+        strides = (I64(columns * size), I64(size))
+        view = context.make_array(result)(context, builder)
+        populate_array(view, given.data, shape, strides, I64(size), meminfo=None)
+        return view._getvalue()
+
+    return result(array, width), emit
+
+
 def stack(builder: Any, lanes: Lanes, count: int) -> Any:
     with builder.goto_entry_block():  # once a call, not once a round of the loop it stands in
         space = builder.alloca(lanes.vector, ir.Constant(I64, count))

@@ -235,6 +235,22 @@ def as_type(typingctx: Any, x: Any, dtype: Any) -> Any:
 
 
 @operation
+def from_half(typingctx: Any, x: Any) -> Any:
+    """The float32 lanes of float16 numbers, uint16 lanes of their bits, where ``HALF``; NaN is made quiet."""
+    result = Lanes(types.float32, x.width)
+    half = ir.VectorType(ir.HalfType(), x.width)
+    return result(x), lambda context, builder, sig, args: builder.fpext(builder.bitcast(args[0], half), result.vector)
+
+
+@operation
+def to_half(typingctx: Any, x: Any) -> Any:
+    """The bits of the nearest float16 numbers, ties to even, as uint16 lanes, where ``HALF``."""
+    result = Lanes(types.uint16, x.width)
+    half = ir.VectorType(ir.HalfType(), x.width)
+    return result(x), lambda context, builder, sig, args: builder.bitcast(builder.fptrunc(args[0], half), result.vector)
+
+
+@operation
 def as_bits(typingctx: Any, x: Any) -> Any:
     """The int32 lanes with the bits of float32 lanes."""
     result = Lanes(types.int32, x.width)

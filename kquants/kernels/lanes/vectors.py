@@ -23,6 +23,9 @@ def _default_width() -> int:
     return 32 if "+avx512f" in processor()[1].split(",") else 16
 
 
+HALF = "+f16c" in processor()[1].split(",")
+"""Whether the processor converts between float16 and float32 itself; to the same bits as ``numerics`` does."""
+
 operation: Any = intrinsic  # untyped on purpose: a caller passes two arguments fewer than the definition names
 LANES = _default_width()
 """How many blocks are encoded side by side. The bytes do not depend on it, only the speed does."""
