@@ -41,7 +41,11 @@ _EPILOG = """Examples:
 @click.option("--bigendian", is_flag=True, help="Write for big-endian machines.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.option("--architecture", type=click.Path(path_type=Path), metavar="FILE", help="Definition of an architecture.")
-@click.option("--list-architectures", is_flag=True, help="List the model classes that can be converted.")
+@click.option(
+    "--list-architectures",
+    is_flag=True,
+    help="List the model classes that can be converted (text models; encoders of images and sound are not).",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 def command(
     checkpoint: str | None,

@@ -104,10 +104,13 @@ def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
                 if (partial := first(_PARTIAL)) is not None:
                     part.setdefault("partial_rotary_factor", partial)
         return rope
+    theta, local = first(_GLOBAL_THETA), first(_LOCAL_THETA)
+    if isinstance(theta, list) and len(theta) == 2 and all(isinstance(t, (int, float)) for t in theta):
+        theta, local = map(float, theta)  # Step 3.5 has one for each kind of attention
     for key, value in (
-        ("rope_theta", first(_GLOBAL_THETA)),
+        ("rope_theta", theta),
         ("partial_rotary_factor", first(_PARTIAL)),
-        ("sliding_attention", None if (local := first(_LOCAL_THETA)) is None else {"rope_theta": local}),
+        ("sliding_attention", None if local is None else {"rope_theta": local}),
     ):
         if value is not None:
             rope.setdefault(key, value)

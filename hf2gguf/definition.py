@@ -23,20 +23,50 @@ else:
 PAGES = Path(__file__).with_name("architectures")
 _TABLES = ("defaults", "derived", "metadata", "tensors", "generate", "types", "vocabulary", "early", "before", "after")
 _LISTS = ("drop", "rename")
-_EYE, _EAR, _VOICE = "an encoder of images", "an encoder of sound", "a model of speech"
+_BESIDE = "not a text model: llama.cpp has it as a file beside one"
+_EYE = f"an encoder of images, {_BESIDE}"
+_EAR = f"an encoder of sound, {_BESIDE}"
+_VOICE = f"a model of speech, {_BESIDE}"
+_WHOLE = "a model of text and more, whose text_config in config.json names no text model that is known"
+_DRAFT = "a draft of another model's tokens, which is not converted here"
+_CODE = "a model whose tokenizer is a program in the checkpoint, and no such program is run here"
 NO_TEXT = {
+    "DFlash2DraftModel": _DRAFT,
+    "DFlashDraftModel": _DRAFT,
+    "DSparkDraftModel": _DRAFT,
+    "DSparkSpeculator": _DRAFT,
+    "DeepseekV4DSparkModel": _DRAFT,
+    "Gemma4AssistantForCausalLM": _DRAFT,
+    "Gemma4DSparkModel": _DRAFT,
+    "Gemma4UnifiedAssistantForCausalLM": _DRAFT,
     "GlmasrModel": _EAR,
+    "Granite4VisionForConditionalGeneration": _WHOLE,
+    "GraniteSpeechForConditionalGeneration": _WHOLE,
+    "GraniteSpeechPlusForConditionalGeneration": _WHOLE,
+    "HunYuanMoEV1ForCausalLM": _CODE,
+    "Idefics3ForConditionalGeneration": _WHOLE,
     "InternVisionModel": _EYE,
     "Lfm25AudioTokenizer": _VOICE,
+    "Lfm2AudioForConditionalGeneration": _WHOLE,
+    "Lfm2DSparkDraftModel": _DRAFT,
+    "Lfm2VlForConditionalGeneration": _WHOLE,
+    "LightOnOCRForConditionalGeneration": _WHOLE,
+    "LingDSparkModel": _DRAFT,
     "MERaLiON2ForConditionalGeneration": _EAR,
+    "MiniMaxM3VLForConditionalGeneration": _WHOLE,
+    "MuseGlimmerAssistantModel": _DRAFT,
+    "NemotronH_Nano_VL_V2": _WHOLE,
     "PaddleOCRVisionModel": _EYE,
     "PocketTTSModel": _VOICE,
+    "QWenLMHeadModel": _CODE,
+    "Qwen3DSparkModel": _DRAFT,
     "Qwen3TTSForConditionalGeneration": _VOICE,
     "RADIOModel": _EYE,
+    "SmolVLMForConditionalGeneration": _WHOLE,
     "UltravoxModel": _EAR,
     "WavTokenizerDec": _VOICE,
 }
-"""Model classes that upstream knows and that hold no text model, or leave it in a checkpoint of its own."""
+"""Model classes that upstream knows and that are not converted here as they stand, and what each is."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +163,16 @@ def class_of(kind: object) -> str | None:
 
 
 def find(name: str) -> Definition:
-    """The definition for a model class; raises KQuantsError that lists those there are, the nearest first."""
+    """The definition for a model class; raises KQuantsError that says what is nearest and where one's own would go."""
     known = classes()
     if name in known:
         return load(known[name])
     if name in NO_TEXT:
-        raise KQuantsError(f"{name} is {NO_TEXT[name]}, not a text model: llama.cpp has it as a file beside one")
+        raise KQuantsError(f"{name} is {NO_TEXT[name]}")
     near = difflib.get_close_matches(name, known, 5, 0.5)
-    others = [c for c in known if c not in near]
     raise KQuantsError(
-        f"the architecture {name!r} is not known; known are {', '.join([*near, *others])} "
-        "(a definition of your own goes into a file named with --architecture, see spec/convert.md)"
+        f"there is no page for the architecture {name!r}"
+        f"{', nearest to which ' + ('is ' if len(near) == 1 else 'are ') + ', '.join(near) if near else ''} "
+        "(--list-architectures prints all); write one as spec/convert.md describes, perhaps on top of another, "
+        "and name it: --architecture my_arch.toml"
     )

@@ -100,6 +100,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "starts": lambda text, prefix: str(text).startswith(prefix),
     "ends": lambda text, suffix: str(text).endswith(suffix),
     "str": str,
+    "split": lambda text, at: [part for part in str(text).split(at) if part.strip()],
     "keys": list,
     "lower": lambda text: str(text).lower(),
     "llama3_factors": llama3_factors,

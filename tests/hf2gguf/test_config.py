@@ -37,3 +37,8 @@ def test_what_is_no_text_model_is_said_to_be_none(name: str) -> None:
     assert name not in definition.classes()
     with pytest.raises(KQuantsError, match=re.escape(f"{name} is a")):
         definition.find(name)
+
+
+def test_an_unknown_architecture_is_told_what_is_near_and_where_one_of_its_own_goes() -> None:
+    with pytest.raises(KQuantsError, match=r"'LlamaForCausalLn'.*LlamaForCausalLM.*spec/convert.md.*--architecture my"):
+        definition.find("LlamaForCausalLn")
