@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -150,28 +151,37 @@ def _types(model: ShardSet, source: ShardSet, base: Recipe, imatrix: Imatrix | N
         """Tensors to which the recipe gives another type than the model has, and the model's."""
         try:
             items = _items(planned(model, source, recipe, imatrix))
-        except KQuantsError:
-            if recipe is base:
-                raise
+        except KQuantsError:  # it would take a matrix, which the model was made without
             return own
         types = {item.info.name: item.info.type.name for item in items}
         return {n: kind for n, kind in own.items() if types.get(n, kind) != kind}
 
-    rest = odd(base)
-    if not rest:
-        return base
-    # What a single option explains is better explained by it than by a list of tensors.
-    output, embedding = own.get("output.weight"), own.get("token_embd.weight")
-    guesses = [
-        replace(base, pure=True),
-        replace(base, leave_output=True),
-        replace(base, output_type=output),
-        replace(base, embedding_type=embedding),
-        replace(base, output_type=output, embedding_type=embedding),
-        replace(base, file_type=COPY),
-        *(replace(base, file_type=kind) for kind in FILE_TYPES),  # the model misstates it
+    # What a few options explain is better explained by them than by a list of tensors.
+    guesses = _options(base, own)
+    guesses += [replace(base, file_type=kind) for kind in (COPY, *FILE_TYPES)]  # the model misstates it
+    for guess in guesses:
+        if not odd(guess):
+            return guess
+    # A tensor whose type is said no longer counts where the rules count: others may become odd by it.
+    listed: dict[str, str] = {}
+    while rest := odd(replace(base, tensor_types=listed)):
+        if rest.keys() <= listed.keys():
+            break
+        listed |= rest
+    return replace(base, tensor_types=listed)
+
+
+def _options(base: Recipe, own: Mapping[str, str]) -> list[Recipe]:
+    """The recipe with none, one or more of the options about types, the fewest first; ``own`` are the model's types."""
+    tries: list[dict[str, Any]] = [
+        {"pure": True},
+        {"leave_output": True},
+        {"output_type": own.get("output.weight")},
+        {"embedding_type": own.get("token_embd.weight")},
     ]
-    return next((guess for guess in guesses if not odd(guess)), replace(base, tensor_types=rest))
+    several = (combinations(tries, count) for count in range(len(tries) + 1))
+    merged = [{k: v for said in chosen for k, v in said.items()} for chosen in chain.from_iterable(several)]
+    return [replace(base, **said) for said in merged if not {"leave_output", "output_type"} <= said.keys()]
 
 
 def _items(plan: Plan) -> list[Item]:
@@ -297,16 +307,19 @@ def _filters(model: ShardSet, source: ShardSet, recipe: Recipe, imatrix: Imatrix
             unused.add(name)
         elif _agrees(tensor, item.source, item.imatrix[0], ROWS):
             used.add(name)
-    guesses = [
-        replace(recipe, exclude_weights=_names(unused, used)),
-        replace(recipe, include_weights=_names(used, unused)),
-    ]
+    excluded, included = _names(unused, used), _names(used, unused)
+    guesses = [replace(recipe, exclude_weights=excluded), replace(recipe, include_weights=included)]
     guesses.sort(key=lambda guess: len(guess.exclude_weights) + len(guess.include_weights))
+    # Of a type that takes no weights nothing is seen: any name that leaves as many entries gives the same bytes.
+    for text in sorted({part for name in imatrix.entries for part in _parts(name)}, key=lambda text: (len(text), text)):
+        guesses.append(replace(recipe, exclude_weights=(*excluded, text)))
+        guesses.append(replace(recipe, include_weights=(*included, text)))
 
-    def counts(guess: Recipe) -> bool:
-        return len(imatrix.only(guess.include_weights, guess.exclude_weights).entries) == stated
+    def explains(guess: Recipe) -> bool:
+        kept = set(imatrix.only(guess.include_weights, guess.exclude_weights).entries)
+        return len(kept) == stated and not kept & unused and used <= kept
 
-    return next((guess for guess in guesses if counts(guess)), guesses[0])
+    return next((guess for guess in guesses if explains(guess)), guesses[0])
 
 
 def _names(wanted: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:

@@ -105,19 +105,40 @@ def flip(path: Path, byte: int, bit: int) -> None:
         file.write(bytes([old ^ (1 << bit)]))
 
 
+Q8, Q6, Q5, Q3 = (tensor_type(name) for name in ("Q8_0", "Q6_K", "Q5_K", "Q3_K"))
 NEEDS_IMATRIX = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "Q2_K_S", "IQ3_XS", "IQ2_M")
+NAMED = Field.of("general.name", "another name")
+WAYS = {
+    "as it is": Options(),
+    "pure": Options(Wishes(pure=True)),
+    "pure but for the output": Options(Wishes(pure=True, output_type=Q6)),
+    "output left": Options(Wishes(leave_output=True), overrides=(NAMED,)),
+    "output and embedding": Options(Wishes(output_type=Q8, embedding_type=Q5)),
+    "a role": Options(Wishes(tensor_types=((re.compile("attn_v"), Q6),))),
+    "a layer less": Options(Wishes(leave_output=True), prune_layers=(0,), overrides=(NAMED,)),
+}
 
 
 @pytest.mark.parametrize("kind", FILE_TYPES)
 def test_what_the_quantizer_writes_is_proved(tmp_path: Path, source: Path, matrix: Imatrix, kind: str) -> None:
-    given = matrix if kind in NEEDS_IMATRIX else None
-    path = quantized(source, tmp_path / "out.gguf", kind, Options(imatrix=given))
-    found = proof(path, source, None if given is None else replace(given, path="elsewhere.gguf"))
-    assert found.holds, found
-    assert (found.recipe.file_type, found.tensors) == (kind, len(SHAPES))
-
-
-Q8, Q5, Q3 = (tensor_type(name) for name in ("Q8_0", "Q5_K", "Q3_K"))
+    """Every file type, without an importance matrix where it can be, with one, and with one for some tensors."""
+    proved = []
+    for number, (way, options) in enumerate(WAYS.items()):
+        matrices = [None, matrix, matrix.only((), ("attn_",))]
+        turn = 1 if kind in NEEDS_IMATRIX else number % 3
+        for used in [matrices[turn]] if number else matrices:
+            try:
+                path = quantized(source, tmp_path / "out.gguf", kind, replace(options, imatrix=used))
+            except KQuantsError as fault:
+                assert "importance matrix" in str(fault)  # which this type cannot be written without
+                continue
+            found = proof(path, source, None if used is None else replace(matrix, path="elsewhere.gguf"))
+            assert found.holds, (way, found)
+            assert (found.recipe.file_type, found.tensors) == (kind, len(SHAPES) - 8 * len(options.prune_layers)), way
+            proved.append((way, used))
+    expected = {way for way in WAYS if kind not in NEEDS_IMATRIX or "pure" not in way}  # it has no output's columns
+    assert {way for way, _ in proved} >= expected
+    assert ((next(iter(WAYS)), None) in proved) == (kind not in NEEDS_IMATRIX)
 
 
 @pytest.mark.parametrize(
