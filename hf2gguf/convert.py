@@ -5,7 +5,6 @@ Nothing is written here; ``kquants.plan`` makes files of what :func:`prepare` gi
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from . import definition as definitions
 from . import general, tokenizer, transform
 from .check import agree
 from .checkpoint import Checkpoint
+from .checkpoint.folder import parse_json, read_text
 from .definition import Definition
 from .expression import Scope, evaluate
 from .factors import map_all, wide
@@ -172,15 +172,17 @@ _POOLINGS = {"mean": 1, "cls": 2, "lasttoken": 3}
 def _pooling(opened: Checkpoint) -> int | None:
     """How sentence-transformers' modules pool, as llama.cpp numbers it; None when they do not say."""
     path = opened.path("modules.json")
-    modules = json.loads(path.read_text("utf-8")) if path is not None else []
-    place = next((m["path"] for m in modules if str(m.get("type")).endswith("Pooling")), None)
+    modules = parse_json(read_text(path), path) if path is not None else []
+    if not isinstance(modules, list) or not all(isinstance(module, Mapping) for module in modules):
+        raise KQuantsError(f"{path}: holds no list of modules, expected sentence-transformers'")
+    place = next((m.get("path") for m in modules if str(m.get("type")).endswith("Pooling")), None)
     if place is None:
         return None
-    if not re.fullmatch(r"[\w.-]+", str(place)) or not place.strip("."):
+    if not re.fullmatch(r"[\w.-]+", str(place)) or not str(place).strip("."):
         raise KQuantsError(f"{opened.dir}: modules.json places pooling in {place!r}, expected the name of a folder")
-    if not (opened.dir / place).is_dir():
+    if not (opened.dir / str(place)).is_dir():
         raise KQuantsError(f"{opened.dir}: modules.json places pooling in {place!r}, which is not there")
-    said = checkpoints.open(opened.dir / place).json("config.json") or {}
+    said = checkpoints.open(opened.dir / str(place)).json("config.json") or {}
     flags = (("mean", "mean_tokens"), ("cls", "cls_token"), ("lasttoken", "lasttoken"))
     mode = next((name for name, flag in flags if said.get(f"pooling_mode_{flag}")), said.get("pooling_mode"))
     if mode not in _POOLINGS:

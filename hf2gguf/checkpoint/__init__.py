@@ -20,7 +20,7 @@ from kquants.source import Source
 
 from . import safetensors, torch
 from .encodings import decoded, fitting
-from .folder import Shard, inside, read_json, shown
+from .folder import MAX_CONFIG, MAX_JSON, Shard, inside, read_json, shown
 from .parts import Decoded, Factors, Lazy
 from .plain import plain
 from .settings import quantization
@@ -41,10 +41,10 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         path = inside(self.dir, name)
         return path if path.is_file() else None
 
-    def json(self, name: str) -> dict[str, Any] | None:
-        """The JSON object in the file ``name``, or None when there is no such file."""
+    def json(self, name: str, limit: int = MAX_CONFIG) -> dict[str, Any] | None:
+        """The JSON object in the file ``name`` of at most ``limit`` bytes, or None when there is no such file."""
         path = self.path(name)
-        return None if path is None else read_json(path)
+        return None if path is None else read_json(path, limit)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _parts(checkpoint: Checkpoint) -> tuple[list[str], dict[str, str]]:
     folder = checkpoint.dir
     for prefix, suffix in _PARTS:
         index_name = f"{prefix}{suffix}.index.json"
-        index = checkpoint.json(index_name)
+        index = checkpoint.json(index_name, MAX_JSON)
         if index is not None:
             return _from_index(folder / index_name, index)
         names = sorted(p.name for p in folder.glob(f"{prefix}*{suffix}"))

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from gguf_py.errors import KQuantsError
 
 MAX_JSON = 64 << 20
-"""Bytes of JSON read by default: four times the largest config or index published so far."""
+"""Bytes of JSON read by default: four times the largest index published so far."""
+
+MAX_CONFIG = 16 << 20
+"""Bytes of a config: what it takes in memory can be twenty times as much."""
 
 
 def shown(name: object) -> str:

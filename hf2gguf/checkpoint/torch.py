@@ -21,6 +21,9 @@ from .folder import Shard, shown
 from .safetensors import MAX_DIMS, MAX_ELEMENTS
 from .stored import DTYPES, Stored
 
+MAX_OPCODES = 1 << 21
+"""Steps of a pickle; a tensor takes about thirty."""
+
 MAX_PICKLE = 256 << 20
 """Bytes of the longest pickle read: it holds names and shapes, no numbers."""
 
@@ -174,7 +177,9 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, pickle: bytes) -> Any:
-        for opcode, argument, _ in pickletools.genops(pickle):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(pickle)):
+            if count == MAX_OPCODES:
+                raise ValueError(f"it has more than {MAX_OPCODES} opcodes")
             name = opcode.name
             if name == "STOP":
                 return self.stack.pop()
@@ -236,7 +241,9 @@ class _Machine:
 
     def stack_global(self) -> None:
         module, name = self.take(2)
-        self.name(str(module), str(name))
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise self.refuse("a name that is no text")
+        self.name(module, name)
 
     def reduce(self) -> None:
         function, arguments = self.take(2)
@@ -264,6 +271,8 @@ class _Machine:
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
     if not isinstance(storage, _Storage):
         raise TypeError("a tensor has no storage")
+    if not all(type(n) is int for n in (offset, *shape, *strides)):  # tuples in tuples could double without end
+        raise TypeError("a tensor's shape is no row of numbers")
     return _Tensor(storage, storage.dtype, offset, tuple(shape), tuple(strides))
 
 
