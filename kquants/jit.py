@@ -28,6 +28,9 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
+_NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def array_in(dtype: str, ndim: int = 2) -> Parameter:
     """An array a kernel reads: C-contiguous; read-only and unaligned ones are welcome."""
     return Parameter(dtype, ndim)
@@ -136,7 +139,7 @@ def _compiled(function: Callable[..., Any], signature: Signature) -> Code:
         read_only = not parameter.written
         return types.Array(kind, parameter.ndim, "C", readonly=read_only, aligned=False) if parameter.ndim else kind
 
-    dispatcher = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    dispatcher = njit(**_OPTIONS, **_NO_WRAPPERS)(function)
     dispatcher.compile(tuple(of(p) for p in signature))
     (made,) = dispatcher.overloads.values()
     calls = set(re.findall(r"^declare .*?@(?!llvm\.)([^\s(]+)\(", made.library.get_llvm_str(), re.MULTILINE))
