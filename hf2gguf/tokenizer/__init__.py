@@ -153,7 +153,7 @@ SCHEMES: dict[str, Scheme] = {
     "phi3": _phi3,
     "glm": partial(bpe.fields, ids=_GLM),
     "glm-edge": partial(bpe.fields, ids={"eos": _END, "eot": _USER, "unk": _END, "bos": _END}),
-    "chatglm": partial(bpe.fields, ids={"eos": _END, "eot": _USER, "unk": _END}),
+    "chatglm": families.chatglm,
     "solar-open": partial(bpe.fields, ids={"eos": _END, "eot": _END, "unk": "<unk>", "bos": "<|startoftext|>"}),
     "hunyuan": _hunyuan,
     "tekken": tekken.fields,

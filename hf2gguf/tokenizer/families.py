@@ -155,3 +155,30 @@ def xverse(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     put(found, "token_type", kinds, item=ValueType.INT32)
     found.update(special.load(checkpoint, n_vocab=len(texts)).fields())
     return found
+
+
+_CHATGLM3 = "[MASK] [gMASK] [sMASK] sop eop <|system|> <|user|> <|assistant|> <|observation|>".split()
+"""Tokens that ChatGLM 3's own code puts behind those of its SentencePiece model, in order."""
+_GLM4 = {"eos": "<|endoftext|>", "eot": "<|user|>", "unk": "<|endoftext|>"}
+
+
+def chatglm(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """ChatGLM 3's SentencePiece model with its code's tokens, told by the model's name as upstream does; or BPE."""
+    if "THUDM/chatglm3-6b" not in str(config.get("_name_or_path", "")):
+        return bpe.fields(checkpoint, config, ids=_GLM4)
+    path = checkpoint.path("tokenizer.model")
+    if path is None:
+        raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.model, expected ChatGLM 3's SentencePiece model")
+    model = sentencepiece.processor(path)
+    least = model.vocab_size() + len(_CHATGLM3)
+    wanted = {"vocab_size": config.get("padded_vocab_size", least)}
+    pieces = sentencepiece.Pieces.unused(sentencepiece.vocab_size(wanted, least, checkpoint.dir / "config.json"))
+    pieces.scores = [0.0] * len(pieces.texts)
+    sentencepiece.fill(pieces, model)
+    for i, text in enumerate(("<unk>", "<bos>", "<eos>")):
+        pieces.texts[i] = text
+    for i, text in enumerate(_CHATGLM3, model.vocab_size()):
+        pieces.place(i, text, 0.0, TokenKind.CONTROL)
+    found = scored(pieces, "llama", "chatglm-spm")
+    found.update(special.load(checkpoint, n_vocab=len(pieces.texts)).fields())
+    return found

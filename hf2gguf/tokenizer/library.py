@@ -83,12 +83,21 @@ def load(checkpoint: Checkpoint) -> Tokenizer:
     else:
         path = checkpoint.path("vocab.json")
         if path is None or checkpoint.path("merges.txt") is None:
-            raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.json, expected the tokenizer of the model")
+            raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.json, {_instead(checkpoint.dir)}")
         document = _byte_level(read_json(path, MAX_TOKENIZER), special.merges_txt(checkpoint))
     reduced = _reduced(document, config, path)
     if reduced is not document:  # half a million pairs take three times the memory of their texts
         document["model"]["merges"] = special.spelled(document["model"]["merges"])
     return Tokenizer(_backend(reduced, config, path), config, document, path)
+
+
+def _instead(folder: Path) -> str:
+    """What there is in the place of ``tokenizer.json``, and what to do about it."""
+    own = sorted(p.name for p in folder.iterdir() if p.suffix == ".tiktoken" or p.name == "tiktoken.model")
+    own += sorted(p.name for p in folder.glob("tokenization_*.py"))
+    if not own:
+        return "expected the tokenizer of the model"
+    return f"and {', '.join(own)} only the model's own code can read, which is not run; save it as tokenizer.json"
 
 
 def _byte_level(vocab: dict[str, Any], merges: list[str]) -> dict[str, Any]:

@@ -164,11 +164,11 @@ def listed(pieces: Pieces, checkpoint: Checkpoint, model: str = "llama") -> Fiel
     return found
 
 
-def scored(pieces: Pieces, model: str) -> Fields:
+def scored(pieces: Pieces, model: str, pre: str = "default") -> Fields:
     """The metadata of a scored vocabulary alone."""
     found: Fields = {}
     put(found, "model", model)
-    put(found, "pre", "default")
+    put(found, "pre", pre)
     put(found, "tokens", pieces.texts)
     put(found, "scores", pieces.scores, item=ValueType.FLOAT32)
     put(found, "token_type", pieces.kinds, item=ValueType.INT32)

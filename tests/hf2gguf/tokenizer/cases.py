@@ -192,6 +192,52 @@ CASES |= {
         "xverse",
     ),
 }
+_CHATGLM3 = """
+import sentencepiece
+from transformers import PreTrainedTokenizer
+NAMES = "[MASK] [gMASK] [sMASK] sop eop <|system|> <|user|> <|assistant|> <|observation|>".split()
+class Inner:
+    def __init__(self, path):
+        self.sp_model = sentencepiece.SentencePieceProcessor(model_file=path)
+        self.named = {self.sp_model.vocab_size() + i: name for i, name in enumerate(NAMES)}
+class ChatGLMTokenizer(PreTrainedTokenizer):
+    vocab_files_names = {"vocab_file": "tokenizer.model"}
+    def __init__(self, vocab_file, **kwargs):
+        self.tokenizer = Inner(vocab_file)
+        super().__init__(**kwargs)
+    vocab_size = property(lambda self: self.tokenizer.sp_model.vocab_size() + len(NAMES))
+    def get_vocab(self):
+        return {self._convert_id_to_token(i): i for i in range(self.vocab_size)}
+    def _convert_id_to_token(self, index):
+        if index in self.tokenizer.named:
+            return self.tokenizer.named[index]
+        return self.tokenizer.sp_model.IdToPiece(index) if 3 <= index < self.tokenizer.sp_model.vocab_size() else ""
+    def _convert_token_to_id(self, token):
+        return self.tokenizer.sp_model.PieceToId(token)
+"""
+"""What upstream runs of ChatGLM 3's code, as its published code answers; ours must not run it."""
+
+CASES |= {
+    "chatglm3": (
+        PIECES
+        | {
+            "tokenization_chatglm.py": _CHATGLM3,
+            "tokenizer_config.json": {
+                "auto_map": {"AutoTokenizer": ["tokenization_chatglm.ChatGLMTokenizer", None]},
+                "tokenizer_class": "ChatGLMTokenizer",
+            },
+        },
+        config(
+            *("ChatGLMModel", "chatglm", 4112),
+            _name_or_path="THUDM/chatglm3-6b",
+            padded_vocab_size=4112,
+            num_layers=2,
+            eos_token_id=2,
+            pad_token_id=0,
+        ),
+        "chatglm",
+    )
+}
 CASES |= {name: (dict(files), settings, scheme) for name, (files, settings, scheme) in real.CASES.items()}
 """Files, config.json and scheme by name."""
 

@@ -15,6 +15,7 @@ import tokenizers
 import gguf_py
 from gguf_py import Field, KQuantsError
 from hf2gguf import checkpoint, tokenizer
+from hf2gguf.convert import prepare
 from hf2gguf.tokenizer import pre, special
 from hf2gguf.tokenizer.sentencepiece import looks_special
 from tests.command import kquants
@@ -41,6 +42,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, 
         fetched(name)
         files, settings, scheme = CASES[name]
         with checkpoint.open(write(tmp_path_factory.mktemp("case") / name, files, settings)) as c:
+            if scheme == "chatglm":  # its page has a word about the vocabulary too
+                return {field.key: field for field in prepare(c, vocab_only=True).fields}
             return tokenizer.fields(c, settings, scheme)
 
     return make
@@ -184,6 +187,12 @@ GPT2 = {name: SMALL / "gpt2" / name for name in ("tokenizer.json", "tokenizer_co
     ("files", "scheme", "size", "says"),
     [
         ({}, "any", 100, "no tokenizer"),
+        (
+            {"qwen.tiktoken": "IQ== 0", "tokenization_qwen.py": "boom"},
+            "gpt2",
+            100,
+            "qwen.tiktoken, tokenization_qwen.py",
+        ),
         ({}, "llama", 100, "no tokenizer.model"),
         ({}, "t5", 100, "spiece"),
         ({}, "tekken", 100, "tekken.json"),
