@@ -43,6 +43,8 @@ from . import synthetic
 
 ROOT = Path(__file__).resolve().parent.parent
 Command = list[str | Path]
+CONVERTED = ("f32", "f16", "bf16", "q8_0", "tq1_0", "tq2_0")
+"""What a converter writes by itself, by rules of its own: not what the quantizer makes of its F16 file."""
 TYPES = "Q4_K_M,Q5_K_M,Q2_K,Q3_K_M,Q6_K,Q8_0,Q4_0"
 
 
@@ -171,7 +173,8 @@ def jobs(checkpoint: Path, scratch: Path, given: argparse.Namespace) -> list[Job
     matrix = scratch / "imatrix.gguf"
     importance(matrix)
     weighted = [quantized(kind, matrix) for kind in given.imatrix_types.split(",") if kind]
-    return [converted("checkpoint to F16", "f16"), *map(quantized, kinds), *weighted, one_pass(kinds[0])]
+    both = [one_pass(kind) for kind in kinds if kind.lower() not in CONVERTED][:1]
+    return [converted("checkpoint to F16", "f16"), *map(quantized, kinds), *weighted, *both]
 
 
 def importance(path: Path) -> None:
@@ -220,7 +223,11 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, help="folder made by bench/synthetic.py")
     parser.add_argument("--converter", type=Path, help="llama.cpp's convert_hf_to_gguf.py")
     parser.add_argument("--converter-python", type=Path, default=sys.executable, help="a Python with PyTorch to run it")
-    parser.add_argument("--types", default=TYPES, help=f"file types, the first also in one pass (default: {TYPES})")
+    parser.add_argument(
+        "--types",
+        default=TYPES,
+        help=f"file types, one also in one pass (default: {TYPES})",
+    )
     parser.add_argument("--imatrix-types", default="Q4_K_M,Q2_K", help="file types with an importance matrix")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)

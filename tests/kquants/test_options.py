@@ -21,6 +21,7 @@ from kquants.rules import Wishes
 from tests.command import done, kquants
 from tests.reference import Llama
 
+from . import models
 from .models import IMATRIX, MODELS, TinyModel
 from .options import (
     CASES,
@@ -257,3 +258,12 @@ def test_requantizing_must_be_asked_for(tmp_path: Path) -> None:
     result = kquants("quantize", tmp_path / "q.gguf", tmp_path / "out.gguf", "Q4_K_M")
     assert result.returncode == 1 and "--allow-requantize" in result.stderr
     assert kquants("quantize", tmp_path / "in.gguf", tmp_path / "in.gguf", "Q4_K_M").returncode == 1
+
+
+def test_a_process_of_its_own_has_the_same_bytes() -> None:
+    """In a new process kernels are loaded from the disk, and nothing else has brought Numba in."""
+    write_inputs(MODELS["llama-untied"], Path())
+    expected = json.loads(models.DIGESTS.read_text())["llama-untied"]
+    kinds = [kind for kind in FILE_TYPES if f"{kind} imatrix" in expected]
+    done("quantize", "--imatrix", IMATRIX, "in.gguf", "{type}.gguf", ",".join(kinds))
+    assert {k: digest(Path(f"{k}.gguf")) for k in kinds} == {k: expected[f"{k} imatrix"] for k in kinds}
