@@ -166,8 +166,12 @@ class Deferred:
         raise AttributeError(f"module {self._module!r} has no function {name!r}")
 
     def kernel(self, name: str) -> Kernel:
-        """The kernel of a function: itself, or the one of its name with an underscore that it calls with tables."""
-        return _kernel(self._module, name if name in self._kernels else f"_{name}")
+        """The kernel of a function: itself, or the one of its name with an underscore that it calls with tables.
+
+        Where there is no such one for weighted encoding, it shares that of plain encoding.
+        """
+        names = (name, f"_{name}", f"_{name}".removesuffix("_weighted"))
+        return _kernel(self._module, next(n for n in names if n in self._kernels))
 
 
 def deferred(module: str) -> Deferred:
