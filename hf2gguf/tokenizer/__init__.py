@@ -164,6 +164,7 @@ SCHEMES: dict[str, Scheme] = {
     "internlm3": families.internlm3,
     "jamba": families.jamba,
     "jina-bert": families.jina_bert,
+    "laguna": families.laguna,
     "refact": families.refact,
     "xverse": families.xverse,
     "none": _none,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gguf_py import KQuantsError, ValueType
+from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 from hf2gguf.checkpoint.folder import shown
 
@@ -44,6 +44,25 @@ def gemma4(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     found.update(special.load(checkpoint, merges=True).fields())
     put(found, "add_space_prefix", False, ValueType.BOOL)
     put(found, "add_bos_token", True, ValueType.BOOL)
+    return found
+
+
+_TURN_END = "</assistant>"
+
+
+def laguna(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """Byte-level BPE whose second end token ends a turn; of templates the file's counts."""
+    found = bpe.fields(checkpoint, config)
+    texts, kinds = found["tokenizer.ggml.tokens"].value, list(found["tokenizer.ggml.token_type"].value)
+    kinds = [int(TokenKind.CONTROL) if text == _TURN_END else int(k) for text, k in zip(texts, kinds, strict=True)]
+    put(found, "token_type", kinds, item=ValueType.INT32)
+    path = checkpoint.path("chat_template.jinja")
+    if path is not None:
+        found["tokenizer.chat_template"] = Field.of("tokenizer.chat_template", special.text_of(path))
+    ends = config.get("eos_token_id")
+    more = [end for end in ends if end != config.get("bos_token_id")] if isinstance(ends, list) else []
+    if more:
+        put(found, "eot_token_id", more[0], ValueType.UINT32)
     return found
 
 

@@ -282,10 +282,10 @@ def _template(checkpoint: Checkpoint, config: Mapping[str, Any]) -> str | list[A
     jinja = checkpoint.path("chat_template.jinja")
     other: Any = None
     if jinja is not None:
-        other = _text(jinja)
+        other = text_of(jinja)
         more = checkpoint.dir / "additional_chat_templates"
         if more.is_dir() and (paths := sorted(more.glob("*.jinja"))):
-            named = [{"name": path.stem, "template": _text(inside(more, path.name))} for path in paths]
+            named = [{"name": path.stem, "template": text_of(inside(more, path.name))} for path in paths]
             other = [{"name": "default", "template": other}, *named]
     elif (alone := checkpoint.json("chat_template.json")) is not None:
         other = alone.get("chat_template")
@@ -293,7 +293,7 @@ def _template(checkpoint: Checkpoint, config: Mapping[str, Any]) -> str | list[A
     return template if isinstance(template, str | list) else None
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     # Upstream reads in text mode, where a carriage return ends a line too.
     return read_text(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 

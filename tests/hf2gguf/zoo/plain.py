@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from ..models import (
     BPE,
@@ -12,7 +11,6 @@ from ..models import (
     HIDDEN,
     SIZE,
     SP,
-    TOKENIZERS,
     WIDE,
     Shapes,
     attention,
@@ -32,15 +30,9 @@ from .gemma import four_norms
 from .glm import GLM
 from .latent import MLA, latent
 from .llama import LLAMA3
-from .table import add, bpe
+from .table import add, added, bpe, with_tokens
 
 BIAS = {"e_score_correction_bias": "F32"}
-
-
-def added(token_id: int, content: str, **flags: bool) -> dict[str, Any]:
-    """An added token of ``tokenizer.json``."""
-    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    return {"id": token_id, "content": content} | plain | flags
 
 
 def fallback(*more: str) -> dict[str, str]:
@@ -58,16 +50,6 @@ def fallback(*more: str) -> dict[str, str]:
 
 
 FALLBACK = 267
-
-
-def with_tokens(*texts: str) -> dict[str, str]:
-    """GPT-2's tokenizer with more special tokens, at ids that nothing has."""
-    document = json.loads(TOKENIZERS["gpt2"]["tokenizer.json"].read_text("utf-8"))
-    taken = {*document["model"]["vocab"].values(), *(t["id"] for t in document["added_tokens"])}
-    free = (i for i in range(BPE) if i not in taken)
-    document["added_tokens"] += [added(next(free), text) for text in texts]
-    document["added_tokens"].sort(key=lambda token: token["id"])
-    return {"tokenizer.json": json.dumps(document)}
 
 
 XIELU = ("alpha_n", "alpha_p", "beta", "eps")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from ..models import BPE, Model, Shapes, base
+from ..models import BPE, TOKENIZERS, Model, Shapes, base
 
 ZOO: dict[str, Model] = {}
 
@@ -19,6 +20,22 @@ def add(name: str, config: dict[str, Any], tensors: Shapes, tokenizer: str = "sp
 def bpe(class_: str, kind: str | None, **more: Any) -> dict[str, Any]:
     """A configuration for GPT-2's tokenizer."""
     return base(class_, kind, **{"vocab_size": BPE, "bos_token_id": 50256, "eos_token_id": 50256, **more})
+
+
+def added(token_id: int, content: str, **flags: bool) -> dict[str, Any]:
+    """An added token of ``tokenizer.json``."""
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    return {"id": token_id, "content": content} | plain | flags
+
+
+def with_tokens(*texts: str, special: bool = True) -> dict[str, str]:
+    """GPT-2's tokenizer with more tokens, at ids that nothing has."""
+    document = json.loads(TOKENIZERS["gpt2"]["tokenizer.json"].read_text("utf-8"))
+    taken = {*document["model"]["vocab"].values(), *(t["id"] for t in document["added_tokens"])}
+    free = (i for i in range(BPE) if i not in taken)
+    document["added_tokens"] += [added(next(free), text, special=special) for text in texts]
+    document["added_tokens"].sort(key=lambda token: token["id"])
+    return {"tokenizer.json": json.dumps(document)}
 
 
 CARD = """---

@@ -22,7 +22,7 @@ from ..models import (
     two_norms,
 )
 from .latent import latent
-from .table import LLAMA3, add, bpe
+from .table import LLAMA3, add, bpe, with_tokens
 
 FOUR = {"num_hidden_layers": 4, "sliding_window": 128}
 SINKS = {f"model.layers.{i}.self_attn.sinks": (HEADS,) for i in range(4)}
@@ -161,3 +161,19 @@ add("tiny-ling3", bpe("BailingMoeV3ForCausalLM", "bailing_as_written", head_dim=
     moe_shared_expert_intermediate_size=32, routed_scaling_factor=2.5, norm_topk_prob=True, score_function="sigmoid",
     n_group=1, topk_group=1, num_nextn_predict_layers=1, expert_swiglu_limit_list=[None, 7.0]), LING, "gpt2",
     dtypes={"expert_bias": "F32", "A_log": "F16"})  # fmt: skip
+
+
+def laguna(p: str) -> Shapes:
+    """A layer of Laguna, the first dense with four heads, the second with eight and experts."""
+    heads = 8 if p.endswith("1") else HEADS
+    made = two_norms(p) | attention(p, heads=heads) | qk_norms(p) | linear(f"{p}.self_attn.g_proj", heads, HIDDEN)
+    if not p.endswith("1"):
+        return made | gated(p)
+    return made | experts(p, 4) | gated(p, 32, "mlp.shared_expert") | {f"{p}.mlp.experts.e_score_correction_bias": (4,)}
+
+
+add("tiny-laguna", bpe("LagunaForCausalLM", "laguna", head_dim=SIZE, num_attention_heads_per_layer=[4, 8],
+    num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, shared_expert_intermediate_size=32,
+    moe_routed_scaling_factor=2.5, gating="per-head", layer_types=["full_attention", "sliding_attention"],
+    eos_token_id=[50256, 24]), ends(BPE) | layers(laguna), "gpt2", dtypes={"e_score_correction_bias": "F32"},
+    files=with_tokens("</assistant>", special=False) | {"chat_template.jinja": "{{ messages }}"})  # fmt: skip
