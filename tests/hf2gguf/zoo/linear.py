@@ -104,6 +104,11 @@ add("tiny-qwen3.5moe", text(bpe("", "qwen3_5_moe_text", **QWEN35, **MOE), "qwen3
     "Qwen3_5MoeForConditionalGeneration"), inside(ends(BPE) | qwen(stacked, False))
     | further(stacked("model.layers.0")), "gpt2", dtypes=A_LOG, shards=2)  # fmt: skip
 
+add("tiny-minicpm-v4.6", text(bpe("", "qwen3_5_text", **QWEN35 | {"mtp_num_hidden_layers": 0}), "minicpm_as_written",
+    "MiniCPMV4_6ForConditionalGeneration"), {n.replace("model.", "model.language_model.", 1): s for n, s in
+    (ends(BPE, tied=True) | qwen(gated, False)).items()} | further(gated("model.layers.0"))
+    | linear("model.merger.mlp.0", 32, 32), "gpt2", dtypes=A_LOG)  # fmt: skip
+
 
 def nemotron(i: int, kind: str) -> Shapes:
     """A layer of Nemotron-H."""
