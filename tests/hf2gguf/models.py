@@ -146,7 +146,7 @@ def values(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     if dtype == "U8":
         low, high = (110, 140) if name.endswith("_scales") else (0, 256)  # exponents, of numbers that F16 can hold
         return rng.integers(low, high, shape, np.uint8)
-    kind = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "I64": np.int64}[dtype]
+    kind = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "F64": np.float64, "I64": np.int64}[dtype]
     return made.astype(kind)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -19,8 +20,16 @@ from gguf_py import KQuantsError
 from hf2gguf import checkpoint
 from hf2gguf.checkpoint import torch
 from hf2gguf.checkpoint.folder import Shard
+from hf2gguf.checkpoint.stored import DTYPES
 
-KINDS = {"<f4": "FloatStorage", "<f2": "HalfStorage", "<i8": "LongStorage", "|u1": "ByteStorage", "|b1": "BoolStorage"}
+KINDS = {
+    "<f4": "FloatStorage",
+    "<f2": "HalfStorage",
+    "<V2": "BFloat16Storage",
+    "<i8": "LongStorage",
+    "|u1": "ByteStorage",
+    "|b1": "BoolStorage",
+}
 
 
 def text(value: str) -> bytes:
@@ -54,6 +63,7 @@ def described(entries: dict[str, bytes]) -> bytes:
 def archive(path: Path, described: bytes, data: dict[str, NDArray[Any]], **more: Any) -> Path:
     with zipfile.ZipFile(path, "w", **more) as made:
         made.writestr("archive/data.pkl", described)
+        made.writestr("archive/version", "3\n")
         made.writestr("archive/byteorder", "little")
         for key, array in data.items():
             made.writestr(f"archive/data/{key}", array.tobytes())
@@ -122,6 +132,32 @@ def test_views(tmp_path: Path) -> None:
                 assert stored.values(lo, lo + 1).tolist() == flat[lo : lo + 1].tolist()
             assert stored.block(0, len(flat), 1, 3).tolist() == flat[:, 1:3].tolist()
     shard.close()
+
+
+SAVED = Path(__file__).parent / "saved"
+
+
+@pytest.mark.parametrize("name", ["protocol2.bin", "protocol4.bin"])
+def test_what_pytorch_saves(name: str, tmp_path: Path) -> None:
+    """Every number type, views, a scalar, nothing and a parameter, saved by PyTorch 2.13 (``make_saved.py``)."""
+    shutil.copyfile(SAVED / name, tmp_path / "pytorch_model.bin")
+    base = np.arange(24).reshape(4, 6)
+    views = {"t": base.T, "view": base[1:3], "scalar": np.array(3.5), "empty": np.zeros((0, 3)), "param": base}
+    views |= {"col": base[:, 2], "step": base[::2], "bool": base > 3}
+    views["float8_e4m3fn"] = base.astype(np.float32).astype(DTYPES["F8_E4M3"]).astype(np.float64)
+    with checkpoint.open(tmp_path) as c:
+        assert len(c.tensors) == 19
+        for key, source in c.tensors.items():
+            raw = source.rows(0, source.count).tobytes()
+            found = np.frombuffer(raw, DTYPES[source.type.name]).reshape(source.shape)
+            assert np.array_equal(found.astype(np.float64), views.get(key, base)), key
+
+
+@pytest.mark.parametrize("name", ["consolidated.00.pth", "model.pt"])
+def test_state_and_training_that_pytorch_saves(name: str, tmp_path: Path) -> None:
+    shutil.copyfile(SAVED / name, tmp_path / name)
+    with checkpoint.open(tmp_path) as c:
+        assert {key: source.shape for key, source in c.tensors.items()} == {"weight": (4, 6), "bias": (4,)}
 
 
 def test_a_wrapped_dict_and_its_state(tmp_path: Path) -> None:

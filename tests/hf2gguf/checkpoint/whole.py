@@ -1,15 +1,18 @@
-"""Whole small checkpoints with quantized weights: every projection of a Llama, one an encoding that upstream reads."""
+"""Whole small checkpoints: a Llama's projections in each encoding that upstream reads, and in other forms of files."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.hf2gguf.models import BPE, TOKENIZERS, values
 
-from .samples import KEPT, UPSTREAM, Arrays, Maker, Shapes, save
+from .samples import KEPT, UPSTREAM, Arrays, Maker, Sample, Shapes, save
+from .test_torch import archive, described
+from .test_torch import plain as plain_entry
 
 HIDDEN, WIDE, LAYERS, VOCABULARY = 128, 256, 2, 4096
 CONFIG: dict[str, Any] = {
@@ -54,7 +57,23 @@ MOE_PROJECTIONS: Shapes = {name: shape for name, shape in PROJECTIONS.items() if
     for name, shape in _EXPERT.items()
 }
 
-FILES: dict[str, Maker] = UPSTREAM | KEPT | {f"experts-{name}": KEPT[name] for name in ("nvfp4-modelopt", "nvfp4-wide")}
+
+def as_it_is(shapes: Shapes, dtype: str = "BF16") -> Sample:
+    """Weights that are not quantized."""
+    return {f"{name}.weight": values(name, shape, dtype) for name, shape in shapes.items()}, {}
+
+
+FORMS: dict[str, Maker] = {
+    "torch": as_it_is,
+    "torch-shards": as_it_is,
+    "shards-without-index": as_it_is,
+    "f64": partial(as_it_is, dtype="F64"),
+}
+"""Not quantized, in files of another form."""
+
+FILES: dict[str, Maker] = (
+    FORMS | UPSTREAM | KEPT | {f"experts-{name}": KEPT[name] for name in ("nvfp4-modelopt", "nvfp4-wide")}
+)
 """How the projections are made, by the name of the checkpoint."""
 
 
@@ -82,9 +101,33 @@ def write(name: str, folder: Path) -> Path:
     folder.mkdir(parents=True)
     experts = name.startswith("experts-")
     arrays, quantization = FILES[name](MOE_PROJECTIONS if experts else PROJECTIONS)
-    config = MOE if experts else CONFIG
-    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": quantization}))
+    config = dict(MOE if experts else CONFIG)
+    config |= {"quantization_config": quantization} if quantization else {}
+    (folder / "config.json").write_text(json.dumps(config))
     for file, source in TOKENIZERS["gpt2" if experts else "sp"].items():
         shutil.copyfile(source, folder / file)
-    save(folder / "model.safetensors", plain(experts) | arrays)
+    _weights(name, folder, plain(experts) | arrays)
     return folder
+
+
+def _weights(name: str, folder: Path, tensors: Arrays) -> None:
+    if name == "torch":
+        torch_file(folder / "pytorch_model.bin", tensors)
+    elif name == "torch-shards":
+        parts = {f"pytorch_model-0000{i + 1}-of-00002.bin": list(tensors)[i::2] for i in range(2)}
+        for part, names in parts.items():
+            torch_file(folder / part, {key: tensors[key] for key in names})
+        weight_map = {key: part for part, names in parts.items() for key in names}
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    elif name == "shards-without-index":
+        for i in range(2):
+            some = {key: tensors[key] for key in list(tensors)[i::2]}
+            save(folder / f"model-0000{i + 1}-of-00002.safetensors", some)
+    else:
+        save(folder / "model.safetensors", tensors)
+
+
+def torch_file(path: Path, tensors: Arrays) -> None:
+    """A file such as PyTorch saves, each tensor in a storage of its own."""
+    entries = {name: plain_entry(array, str(i)) for i, (name, array) in enumerate(tensors.items())}
+    archive(path, described(entries), {str(i): array for i, array in enumerate(tensors.values())})
