@@ -1,4 +1,3 @@
-# mypy: disable-error-code="untyped-decorator"
 """Figures about weights: how large they are, and how far those of one tensor lie from another's.
 
 Sums run over groups of 256 weights in float32, in an order that neither threads nor vector widths change, and over
@@ -22,8 +21,7 @@ from gguf_py import KQuantsError, Tensor
 
 from .arrays import cores
 from .codecs import codec
-from .jit import array_in, array_out, inlined, kernel, number
-from .kernels.lanes import fill, lane, largest_lane, load, lower, maximum, minimum, smallest_lane, upper
+from .jit import deferred
 
 GROUP = 256
 """Weights whose error is one figure: the largest block there is."""
@@ -33,6 +31,8 @@ CHUNK = 1024 * GROUP
 Floats = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
 Reader = Callable[[int, int], Floats]
+
+_KERNELS = deferred("kquants.kernels.figures")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,70 +64,6 @@ class Departure:
     """The relative difference of the group of 256 weights where it is greatest."""
     worst_at: int
     """Index of that group's first weight in the flattened tensor."""
-
-
-@inlined
-def _total(v: Any) -> Any:
-    """The sum of sixteen lanes, by halves."""
-    v = lower(v) + upper(v)
-    v = lower(v) + upper(v)
-    v = lower(v) + upper(v)
-    return np.float64(lane(v, 0)) + np.float64(lane(v, 1))
-
-
-@kernel((array_in("float32"), array_out("float64")))
-def _spread(x: Any, out: Any) -> None:
-    """Sum, sum of squares, least and most of every group: float64[groups, 4]."""
-    columns = x.shape[1]
-    whole = columns & -16
-    for g in range(x.shape[0]):
-        total, squares = fill(16, np.float32(0)), fill(16, np.float32(0))
-        low, high = fill(16, x[g, 0]), fill(16, x[g, 0])
-        for i in range(0, whole, 16):
-            v = load(x, g, i, 16)
-            total = total + v
-            squares = squares + v * v
-            low, high = minimum(v, low), maximum(v, high)
-        out[g, 0], out[g, 1] = _total(total), _total(squares)
-        out[g, 2], out[g, 3] = np.float64(smallest_lane(low)), np.float64(largest_lane(high))
-        for i in range(whole, columns):
-            w = np.float64(x[g, i])
-            out[g, 0] += w
-            out[g, 1] += w * w
-            out[g, 2], out[g, 3] = min(out[g, 2], w), max(out[g, 3], w)
-
-
-@kernel((array_in("float32"), array_in("float32"), array_out("float64")))
-def _depart(a: Any, b: Any, out: Any) -> None:
-    """Sums of a·a, b·b, a·b, squared and largest difference of every group: float64[groups, 5]."""
-    columns = a.shape[1]
-    whole = columns & -16
-    for g in range(a.shape[0]):
-        aa, bb, ab = fill(16, np.float32(0)), fill(16, np.float32(0)), fill(16, np.float32(0))
-        dd, most = fill(16, np.float32(0)), fill(16, np.float32(0))
-        for i in range(0, whole, 16):
-            u, v = load(a, g, i, 16), load(b, g, i, 16)
-            d = u - v
-            aa, bb, ab = aa + u * u, bb + v * v, ab + u * v
-            dd, most = dd + d * d, maximum(abs(d), most)
-        out[g, 0], out[g, 1], out[g, 2] = _total(aa), _total(bb), _total(ab)
-        out[g, 3], out[g, 4] = _total(dd), np.float64(largest_lane(most))
-        for i in range(whole, columns):
-            p, q = np.float64(a[g, i]), np.float64(b[g, i])
-            out[g, 0] += p * p
-            out[g, 1] += q * q
-            out[g, 2] += p * q
-            out[g, 3] += (p - q) * (p - q)
-            out[g, 4] = max(out[g, 4], abs(p - q))
-
-
-@kernel((array_in("float32", 1), number("float32"), array_out("int64", 1)))
-def _count(x: Any, reach: Any, counts: Any) -> None:
-    """Add how many of float32[n] fall into each bin from ``-reach`` to ``reach``; what lies beyond is in the last."""
-    last = counts.shape[0] - 1
-    scale = np.float32(counts.shape[0]) / (np.float32(2) * reach)
-    for i in range(x.shape[0]):
-        counts[min(max(np.int64((x[i] + reach) * scale), 0), last)] += 1
 
 
 def decodes(tensor: Tensor) -> bool:
@@ -192,7 +128,7 @@ def spread_table(count: int) -> Sums:
 
 def spread_sums(x: Floats, lo: int, table: Sums) -> None:
     """Put sum, sum of squares, least and most of each group of weights ``lo`` and on; NaN makes sums NaN."""
-    _by_group(_spread, lo, table, x)
+    _by_group(_KERNELS.spread, lo, table, x)
 
 
 def spread_of(table: Sums, count: int) -> Spread:
@@ -217,7 +153,7 @@ def departure_table(count: int) -> Sums:
 
 def departure_sums(a: Floats, b: Floats, lo: int, table: Sums) -> None:
     """Put sums of a·a, b·b, a·b, the squared and the largest difference of each group of weights ``lo`` and on."""
-    _by_group(_depart, lo, table, a, b)
+    _by_group(_KERNELS.depart, lo, table, a, b)
 
 
 def departure_of(table: Sums, count: int) -> Departure:
@@ -254,7 +190,7 @@ def together(parts: Iterable[Departure]) -> float:
 def histogram(x: Floats, reach: float, bins: int) -> list[int]:
     """How many of float32[n] fall into each bin from ``-reach`` to ``reach``; what lies beyond is in the last ones."""
     counts = np.zeros(bins, np.int64)
-    _count(x, np.float32(reach), counts)
+    _KERNELS.count(x, np.float32(reach), counts)
     found: list[int] = counts.tolist()
     return found
 
