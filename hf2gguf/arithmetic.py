@@ -57,12 +57,11 @@ def negate_half(source: Source, size: int) -> Source:
 
 
 def neg_exp(source: Source) -> Source:
-    """Minus the exponential: the decay of a state-space model from its logarithm, each weight the nearest number.
+    """Minus the exponential: the decay of a state-space model from its logarithm, each weight the nearest F32.
 
-    Upstream's exponential is that of PyTorch's libraries, which is one step off for about one float32 in a hundred,
-    and for others on another processor.
+    Upstream takes Intel's MKL in PyTorch, whose F32 differ with the processor; ``spec/convert.md`` says how far.
     """
-    return mapped(source, lambda x: -np.exp(x.astype(np.float64)))
+    return mapped(source, lambda x: (-np.exp(x.astype(np.float64))).astype(np.float32))
 
 
 def _mean(source: Source, function: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> np.float32:
