@@ -12,6 +12,10 @@ from gguf_py import KQuantsError
 from hf2gguf.fields import Fields
 from hf2gguf.general import gather
 from hf2gguf.names import file_name, parse, rounded, size_label, title
+from tests.command import kquants
+
+from .make_named import NAMED, RUNS, written
+from .make_named import folder as named_folder
 
 COUNTS = (7_000_000_000, 7_000_000_000, 0, 0)
 
@@ -102,3 +106,10 @@ def test_a_broken_metadata_file_is_said(tmp_path: Path) -> None:
     over.write_text("[1]")
     with pytest.raises(KQuantsError, match=r"over\.json: a JSON object"):
         gather(folder(tmp_path), COUNTS, overrides=over)
+
+
+@pytest.mark.parametrize(("name", "options"), RUNS, ids=lambda run: run if isinstance(run, str) else " ".join(run))
+def test_files_are_named_as_upstream_names_them(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    path, more = named_folder(tmp_path, name, options)
+    assert kquants("convert", path, *more).returncode == 0
+    assert written(path) == json.loads(NAMED.read_text())[" ".join((name, *options))]

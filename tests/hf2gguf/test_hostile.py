@@ -40,9 +40,21 @@ MORE = 16 << 10
 """What a lie may cost beside an honest conversion, kB."""
 
 
-def run(folder: Path, out: Path) -> tuple[int, str, int]:
+def run(folder: Path, out: Path, *options: str) -> tuple[int, str, int]:
     """Exit status, standard error and peak memory in kB of a conversion."""
-    command = [sys.executable, "-c", MEASURED, "convert", folder, "--outtype", "f16", "--outfile", out, "--quiet"]
+    command = [
+        sys.executable,
+        "-c",
+        MEASURED,
+        "convert",
+        folder,
+        "--outtype",
+        "f16",
+        "--outfile",
+        out,
+        "--quiet",
+        *options,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
     return done.returncode, done.stderr, int(done.stdout.split()[-1])
 
