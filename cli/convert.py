@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,18 @@ _EPILOG = """Examples:
 """
 
 
+def _place(context: click.Context, option: click.Parameter, text: str | None) -> Path | None:
+    """Where to write; what ends as a folder does has to be one, or a file would get the folder's name."""
+    if text is None:
+        return None
+    if text.endswith(("/", os.sep)) and not Path(text).is_dir():
+        raise click.BadParameter(f"there is no folder {text}")
+    return Path(text)
+
+
 @click.command("convert", epilog=_EPILOG)
 @click.argument("checkpoint", required=False)
-@click.option("--outfile", type=click.Path(path_type=Path), help="File or folder to write; {ftype} becomes the type.")
+@click.option("--outfile", callback=_place, help="File or folder to write; {ftype} becomes the type.", metavar="PATH")
 @click.option(
     "--outtype",
     default="auto",

@@ -57,6 +57,12 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_folder_that_is_not_there_becomes_no_file(tmp_path: Path) -> None:
+    said = kquants("convert", checkpoint(tmp_path), "--outfile", f"{tmp_path}/out/")
+    assert said.returncode == 2 and "there is no folder" in said.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_checkpoint_is_spared(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path)
     before = (folder / "model.safetensors").read_bytes()
