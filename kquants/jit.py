@@ -155,7 +155,7 @@ class Deferred:
 
     def __init__(self, module: str, text: str) -> None:
         self._module = module
-        self._names = frozenset(re.findall(r"^def (\w+)", text, re.MULTILINE))
+        self._names = frozenset(re.findall(r"^(?:def )?(\w+)(?:\(| = )", text, re.MULTILINE))
         self._kernels = frozenset(re.findall(r"^@kernel\(.*\)\ndef (\w+)", text, re.MULTILINE))
 
     def __getattr__(self, name: str) -> Any:
