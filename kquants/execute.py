@@ -1,8 +1,9 @@
 """The one executor: pieces of tensors through a thread pool, in bounded memory, to files that are whole or not there.
 
-A piece fits in a core's second-level cache. One thread reads it, decodes it to float32, looks for what is not a
-number, encodes it and writes it where the plan says; the kernels, the reading and the writing all release the GIL, so
-the threads overlap. What is written does not depend on how many there are.
+A piece is small enough for a core's caches and large enough that calling kernels for it costs little. One thread reads
+it, decodes it to float32, looks for what is not a number, encodes it and writes it where the plan says; the kernels,
+the reading and the writing all release the GIL, so the threads overlap. What is written does not depend on how many
+there are.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .arrays import cores
 from .plan import Item, Plan
 from .source import Bytes, Floats, Source
 
-PIECE = 1 << 18
+PIECE = 1 << 19
 """Weights of a piece; a multiple of every block. A row that is longer is a piece of its own where it cannot be cut."""
 
 
@@ -70,7 +71,7 @@ def execute(
     if progress is not None:
         compile_kernels(plan, progress)
     start = time.perf_counter()
-    word = journal.digest(plan)
+    word = journal.digest(plan, PIECE)
     keep = KeyboardInterrupt if resume else ()
     with ExitStack() as files:
         handles = [

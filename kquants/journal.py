@@ -25,12 +25,12 @@ _EVERY = 0.5
 """Seconds between records, and between syncs: the shorter, the less is left for the sync at the end."""
 
 
-def digest(plan: Plan) -> str | None:
+def digest(plan: Plan, piece: int) -> str | None:
     """What tells a plan from any other: what it writes, and what it reads, by time and size; None when that is unknown.
 
-    The importance matrices count with their values.
+    The importance matrices count with their values, and the weights of a piece, in which the record counts.
     """
-    state = hashlib.sha256()
+    state = hashlib.sha256(f"{piece}\n".encode())
     known: dict[int, str] = {}
     for out in plan.outputs:
         if len(out.layout.header) < SIZE:

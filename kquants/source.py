@@ -46,8 +46,9 @@ class InputFile:
         while done < len(out):
             got = os.preadv(self._handle, [out[done:].data], offset + done)
             if got == 0:
+                size = os.fstat(self._handle).st_size
                 raise KQuantsError(
-                    f"{self.path}: the file ends at byte {offset + done:,}, before byte {offset + len(out):,} that its "
+                    f"{self.path}: the file ends at byte {size:,}, before byte {offset + len(out):,} that its "
                     "header speaks of: it has become shorter while it was read"
                 )
             done += got
