@@ -165,18 +165,23 @@ class Scope(Mapping[str, Any]):
         return default if mapping is None else mapping.get(key, default)
 
 
-def evaluate(text: str, scope: Scope) -> Any:
+def evaluate(text: str | ast.expr, scope: Scope) -> Any:
     """The value of ``text``; raises KQuantsError naming the configuration key that is missing or what is wrong."""
     try:
-        return _Walk(scope).visit(_parse(text))
+        return _Walk(scope).visit(parse(text) if isinstance(text, str) else text)
     except KeyError as missing:
-        raise KQuantsError(f"config.json lacks {missing.args[0]!r}, which {text!r} needs") from missing
+        raise KQuantsError(f"config.json lacks {missing.args[0]!r}, which {_spelled(text)!r} needs") from missing
     except (ArithmeticError, TypeError, ValueError, IndexError, AttributeError) as fault:
-        raise KQuantsError(f"config.json does not fit {text!r}: {fault}") from fault
+        raise KQuantsError(f"config.json does not fit {_spelled(text)!r}: {fault}") from fault
+
+
+def _spelled(text: str | ast.expr) -> str:
+    return text if isinstance(text, str) else ast.unparse(text)
 
 
 @cache
-def _parse(text: str) -> ast.expr:
+def parse(text: str) -> ast.expr:
+    """The expression as Python's parser sees it."""
     try:
         return ast.parse(text, mode="eval").body
     except SyntaxError as fault:
@@ -189,7 +194,7 @@ def pipeline(text: str) -> tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]:
     name, *steps = (part.strip() for part in text.split(" | "))
     parsed: list[tuple[str, tuple[str, ...]]] = []
     for step in steps:
-        node = _parse(step)
+        node = parse(step)
         if isinstance(node, ast.Name):
             parsed.append((node.id, ()))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:

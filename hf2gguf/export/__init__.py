@@ -7,15 +7,13 @@ that it is known, not hoped, whether the way back is exact.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from gguf_py import GGUFFile, KQuantsError, tensor_type
@@ -23,21 +21,22 @@ from gguf_py.reader import parse
 from gguf_py.shards import COUNT
 from kquants.compare import HeaderChange, KeyChange, header_changes, key_changes
 from kquants.execute import derive
+from kquants.plan import Plan
 from kquants.source import Source, converted, of_tensors
 
 from .. import checkpoint as checkpoints
-from .. import definition as definitions
-from ..convert import Converted, prepare
-from ..definition import Definition
+from ..convert import prepare
 from ..files import Shape, plan
 from ..general import CARD, SAMPLING
 from ..outtype import OUTTYPES
-from . import names, tokenizer
-from .solve import POOLING, TOKENIZER, Fact, Problem, Score, solve
-from .undo import Lacking
+from . import tokenizer
+from .back import POOLING, TOKENIZER
+from .origin import Given, find
+from .vocabulary import read
 
 _STEP = 8 << 20
 """Bytes of a tensor that are written at a time."""
+_FILE_TYPE = "general.file_type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +84,13 @@ def export(file: GGUFFile, folder: Path, progress: Callable[[int], None] = lambd
     return found
 
 
-@dataclass(frozen=True)
-class _Origin:
-    """A checkpoint that the file may have come from: the page, the model's class and the whole configuration."""
-
-    page: Definition
-    model_class: str
-    config: dict[str, Any]
-    score: Score
-
-
 def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exported:
     rounded = any(t.type.quantized for t in file.tensors.values())
     f16 = tensor_type("F16")
     sources = {n: converted(s, f16) if s.type.quantized else s for n, s in of_tensors(dict(file.tensors)).items()}
-    origin, shards = _found(file, sources)
-    settings = tokenizer.write(file, folder, str(origin.page.vocabulary["scheme"]))
+    given = Given(file, read(file), sources)
+    origin, shards = find(given)
+    settings = tokenizer.write(file, given.vocabulary, folder, origin.scheme)
     config = dict(origin.config)
     if (added := config.pop(TOKENIZER, None)) is not None:
         _dump(folder / "tokenizer_config.json", settings | added)
@@ -111,127 +101,8 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
     if shards:
         _write_shards(folder, shards, progress)
     outtypes = {number: name for name, number in OUTTYPES.items()}
-    outtype = "f16" if rounded else outtypes.get(file.metadata.get("general.file_type", 1), "f16")
+    outtype = "f16" if rounded else outtypes.get(file.metadata.get(_FILE_TYPE, 1), "f16")
     return _again(file, folder, origin.model_class, outtype, rounded)
-
-
-# --------------------------------------------------------------------------------------------------------- the origin
-
-
-def _found(file: GGUFFile, sources: Mapping[str, Source]) -> tuple[_Origin, list[dict[str, Source]]]:
-    """The origin whose configuration comes nearest, of those that know every tensor; and its tensors by shard."""
-    fault: KQuantsError | None = None
-    origins: list[_Origin] = []
-    for origin in _origins(file, sources):
-        origins.append(origin)
-        if not origin.score.broken + origin.score.wrong + origin.score.moved:
-            break
-    for origin in sorted(origins, key=lambda o: o.score):
-        try:
-            return _with_tensors(file, origin, sources)
-        except KQuantsError as other:
-            fault = fault or other
-    for origin in _origins(file, sources, {o.page.name for o in origins}):
-        try:
-            return _with_tensors(file, origin, sources)
-        except KQuantsError:
-            continue
-    assert fault is not None
-    raise KQuantsError(f"{file.path}: {fault}") from fault
-
-
-def _with_tensors(
-    file: GGUFFile, origin: _Origin, sources: Mapping[str, Source]
-) -> tuple[_Origin, list[dict[str, Source]]]:
-    """The origin, with sizes in its configuration that only the tensors tell, and its tensors by shard."""
-    for _ in range(8):
-        problem = Problem(origin.page, file.fields, origin.model_class, more=_seen(file, origin.page))
-        try:
-            return origin, names.tensors(origin.page, problem.scope(origin.config), sources)
-        except Lacking as lacking:
-            origin = replace(origin, config={**origin.config, **lacking.keys})
-    raise KQuantsError(f"the page of {origin.page.name} asks for too many sizes")
-
-
-def _origins(file: GGUFFile, sources: Mapping[str, Source], but: Collection[str] = ()) -> Iterator[_Origin]:
-    for page in _pages(file):
-        if page.name in but:
-            continue
-        known = {key: _weights(sources.get(key)) for key in page.generate}
-        size = str(page.vocabulary.get("size", "vocab_size"))
-        facts = [Fact(page.generate[key], weights) for key, weights in known.items()]
-        facts += [Fact(page.architecture[1:], _architecture(file))] if page.architecture.startswith("=") else []
-        facts += [Fact(size, _tokens(file))] if _tokens(file) else []
-        facts += names.facts(page, sources)
-        page = replace(page, architecture=_architecture(file))
-        for kind, model_class in _classes(page, file):
-            problem = Problem(page, file.fields, model_class, tuple(facts), _seen(file, page))
-            base = _base(file, str(page.vocabulary["scheme"]))
-            config, score = solve(problem, {"architectures": [model_class], "model_type": kind, **base})
-            yield _Origin(page, model_class, config, score)
-
-
-def _architecture(file: GGUFFile) -> str:
-    return str(file.metadata.get("general.architecture"))
-
-
-def _pages(file: GGUFFile) -> list[Definition]:
-    """The pages of the file's architecture that make vocabularies like its own, the one of its name first."""
-    architecture = _architecture(file)
-    pages = [definitions.load(path) for path in dict.fromkeys(definitions.classes().values())]
-    known = {page.name: re.findall(r"'([^']+)'", page.architecture[1:]) or [page.architecture] for page in pages}
-    fitting = [page for page in pages if architecture in known[page.name]]
-    if not fitting:
-        every = ", ".join(sorted({name for names in known.values() for name in names}))
-        raise KQuantsError(f"{file.path}: no page tells the way back from architecture {architecture!r}, only {every}")
-    there = [page for page in fitting if tokenizer.fits(str(page.vocabulary["scheme"]), file)] or fitting
-    tokenizer.settings(file, str(there[0].vocabulary["scheme"]))
-    return sorted(there, key=lambda page: (page.architecture.startswith("="), page.name != architecture))
-
-
-def _classes(page: Definition, file: GGUFFile) -> Iterator[tuple[str, str]]:
-    """Model types and classes that the page's expressions tell apart, the likely ones first."""
-    texts = " ".join([text for _, text in page.metadata] + list(page.derived.values()))
-    kinds = [kind for kind in page.defaults if kind != "any"]
-    kinds += [kind for kind in re.findall(r"get\('model_type'\) == '(\w+)'", texts) if kind not in kinds]
-    experts = f"{_architecture(file)}.expert_count" in file.metadata
-    kinds.sort(key=lambda kind: (("x" in kind or "moe" in kind) != experts, kind != page.architecture))
-    for kind in kinds or [page.name]:
-        plain = kind.removesuffix("_text").replace("_", "").replace("-", "")
-        own = [c for c in page.classes if c.lower().startswith(plain) and c.endswith("ForCausalLM")]
-        first = (own or list(page.classes))[0]
-        others = [c for c in page.classes if c != first] if "model_class" in texts else []
-        for model_class in [first, *others]:
-            yield kind, model_class
-
-
-def _seen(file: GGUFFile, page: Definition) -> dict[str, Any]:
-    """What expressions see besides the configuration."""
-    return {"tokenizer_config": tokenizer.settings(file, str(page.vocabulary["scheme"]))}
-
-
-def _weights(source: Source | None) -> list[float] | None:
-    if source is None:
-        return None
-    spelled: list[float] = source.rows(0, source.count).view(np.float32).reshape(-1).tolist()
-    return spelled
-
-
-def _tokens(file: GGUFFile) -> int:
-    tokens = file.fields.get("tokenizer.ggml.tokens")
-    return (tokens.count or 0) if tokens is not None else 0
-
-
-def _base(file: GGUFFile, scheme: str) -> dict[str, Any]:
-    """What a configuration says besides what its page asks for."""
-    said: dict[str, Any] = {f"{kind}_token_id": number for kind, number in tokenizer.wanted(file, scheme).items()}
-    types = file.metadata.get("tokenizer.ggml.token_type_count")
-    said |= {} if types is None else {"type_vocab_size": types}
-    said |= {"vocab_size": _tokens(file)} if _tokens(file) else {}
-    said["tie_word_embeddings"] = "output.weight" not in file.tensors
-    dtypes = {t.type.name for t in file.tensors.values() if len(t.shape) > 1}
-    said["torch_dtype"] = "float32" if dtypes == {"F32"} else "bfloat16" if dtypes == {"BF16"} else "float16"
-    return said
 
 
 def _write_pooling(folder: Path, pooling: int) -> None:
@@ -308,23 +179,25 @@ def _write_safetensors(path: Path, tensors: Mapping[str, Source], progress: Call
 
 def _again(file: GGUFFile, folder: Path, model_class: str, outtype: str, rounded: bool) -> Exported:
     with checkpoints.open(folder) as opened:
-        made = prepare(opened, outtype, vocab_only=not file.tensors)
-        (out,) = plan(made, Path(file.path), Shape()).outputs
-        expected = parse(memoryview(out.layout.header), out.layout.size, file.path)
-        keys = [c for c in key_changes(file.fields, expected.fields) if not (rounded and c.key == "general.file_type")]
-        header = [] if rounded else header_changes(file, expected)
+        try:
+            made = prepare(opened, outtype, vocab_only=not file.tensors)
+            planned = plan(made, Path(file.path), Shape(vocab_only=not file.tensors))
+        except KQuantsError as fault:
+            said = str(fault).replace(str(folder), folder.name)
+            raise KQuantsError(f"{file.path}: what was made of it does not convert: {said}") from fault
+        (out,) = planned.outputs
+        keys: Sequence[KeyChange] = ()
+        header: Sequence[HeaderChange] = ()
+        if rounded or file.buffer is None or file.buffer[: file.data_offset] != out.layout.header:
+            expected = parse(memoryview(out.layout.header), out.layout.size, file.path)
+            keys = [c for c in key_changes(file.fields, expected.fields) if not (rounded and c.key == _FILE_TYPE)]
+            header = [] if rounded else header_changes(file, expected)
         same = not (rounded or keys or header)
-        return Exported(
-            model_class,
-            len(made.tensors),
-            rounded,
-            tuple(keys),
-            tuple(header),
-            _departing(file, made) if same else None,
-        )
+        departing = _departing(file, planned) if same else None
+    return Exported(model_class, len(made.tensors), rounded, tuple(keys), tuple(header), departing)
 
 
-def _departing(file: GGUFFile, made: Converted) -> str | None:
+def _departing(file: GGUFFile, planned: Plan) -> str | None:
     """The first tensor, in the file's order, that converting gives other bytes."""
     wrong: set[str] = set()
 
@@ -334,5 +207,5 @@ def _departing(file: GGUFFile, made: Converted) -> str | None:
         if tensor.type != item.info.type or (tensor.data.reshape(-1)[start : start + data.size] != data).any():
             wrong.add(tensor.name)
 
-    derive(plan(made, Path(file.path), Shape()), take)
+    derive(planned, take)
     return next((name for name in file.tensors if name in wrong), None)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from gguf_py import GGUFFile, KQuantsError
+from gguf_py import GGUFFile
 
 from ..tokenizer import SCHEMES
 from ..tokenizer.sentencepiece import TokenKind
 from ..tokenizer.special import KINDS
 from . import libraries, pieces
-from .vocabulary import Vocabulary, read
+from .vocabulary import Vocabulary
 
 _IDS = {"bos": "bos", "eos": "eos", "unknown": "unk", "seperator": "sep", "padding": "pad", "mask": "mask"}
 """What the format calls a special token, and what configurations do."""
@@ -49,25 +51,30 @@ def fits(scheme: str, file: GGUFFile) -> bool:
 
 
 def ids(file: GGUFFile) -> dict[str, int]:
-    """Special tokens by the names that configurations use, in the file's order."""
-    keys = (key.removeprefix("tokenizer.ggml.").removesuffix("_token_id") for key in file.metadata)
-    return {_IDS[key]: int(file.metadata[f"tokenizer.ggml.{key}_token_id"]) for key in keys if key in _IDS}
+    """Special tokens by the names that configurations use, in the file's order.
+
+    Those that stand apart from the others are not among them: an architecture sets them after all else.
+    """
+    keys = list(file.metadata)
+    first = next((i for i, key in enumerate(keys) if _kind(key)), len(keys))
+    together = takewhile(bool, map(_kind, keys[first:]))
+    return {kind: int(file.metadata[key]) for kind, key in zip(together, keys[first:], strict=False)}
 
 
-def settings(file: GGUFFile, scheme: str) -> dict[str, Any]:
-    """What ``tokenizer_config.json`` should say; raises KQuantsError for a vocabulary that cannot be taken back."""
-    metadata = file.metadata
-    model = metadata.get("tokenizer.ggml.model")
-    if model not in ("llama", "gpt2", "bert", "t5", "none", "whitespace"):
-        raise KQuantsError(
-            f"{file.path}: a {model!r} vocabulary cannot be exported, only llama, gpt2, bert, t5 and none can"
-        )
+def _kind(key: str) -> str:
+    """What configurations call the special token of a key; nothing for other keys."""
+    found = re.fullmatch(r"tokenizer\.ggml\.(\w+)_token_id", key)
+    return "" if found is None else _IDS.get(found[1], found[1])
+
+
+def settings(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, Any]:
+    """What ``tokenizer_config.json`` should say."""
+    metadata, model = file.metadata, vocabulary.model
     if model == "none":
         return {}
     usual = "PreTrainedTokenizerFast" if model in ("gpt2", "whitespace") else "LlamaTokenizer"
     config: dict[str, Any] = {"tokenizer_class": _CLASSES.get((scheme, model), usual)}
-    vocabulary = read(file)
-    for kind, number in _named(file, scheme, vocabulary).items():
+    for kind, number in _named(file, vocabulary, scheme).items():
         config[f"{kind}_token"] = vocabulary.texts[number]
     for kind in ("bos", "eos", "sep"):
         said = metadata.get(f"tokenizer.ggml.add_{kind}_token")
@@ -81,14 +88,14 @@ def settings(file: GGUFFile, scheme: str) -> dict[str, Any]:
     return config
 
 
-def _named(file: GGUFFile, scheme: str, vocabulary: Vocabulary) -> dict[str, int]:
+def _named(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, int]:
     """The special tokens that are to be named, of those in the file's order.
 
     The names come first and in one order: what stands elsewhere in the file is only in ``config.json``, and what the
     architecture names itself is nowhere.
     """
     held: dict[str, int] = {}
-    for kind, number in wanted(file, scheme).items():
+    for kind, number in wanted(file, vocabulary, scheme).items():
         marked = 0 <= number < len(vocabulary.texts) and (
             vocabulary.model not in ("gpt2", "bert") or vocabulary.kinds[number] == TokenKind.CONTROL
         )
@@ -98,15 +105,16 @@ def _named(file: GGUFFile, scheme: str, vocabulary: Vocabulary) -> dict[str, int
     return held
 
 
-def wanted(file: GGUFFile, scheme: str) -> dict[str, int]:
-    """The special tokens that the architecture does not name itself."""
+def wanted(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, int]:
+    """The special tokens that the architecture does not name itself, which it does after all others."""
     found = SCHEMES.get(scheme)
     own = found.keywords.get("ids", {}) if isinstance(found, partial) else {}
-    if file.metadata.get("tokenizer.ggml.tokens") is None:
-        return ids(file)
-    texts = file.metadata["tokenizer.ggml.tokens"]
-    inside = {kind: number for kind, number in ids(file).items() if 0 <= number < len(texts)}
-    return {kind: number for kind, number in inside.items() if kind not in own or texts[number] != own[kind]}
+    texts = vocabulary.texts
+    inside = {kind: number for kind, number in ids(file).items() if 0 <= number < len(texts) or not texts}
+    named, order = list(inside), [*own]
+    while named and order and own.get(named[-1]) == texts[inside[named[-1]]] and named[-1] in order:
+        order = order[: order.index(named.pop())]
+    return {kind: inside[kind] for kind in named if kind in KINDS}
 
 
 def _templates(file: GGUFFile) -> dict[str, Any]:
@@ -121,13 +129,11 @@ def _templates(file: GGUFFile) -> dict[str, Any]:
     return {"chat_template": [{"name": name or "default", "template": text} for name, text in found.items()]}
 
 
-def write(file: GGUFFile, folder: Path, scheme: str) -> dict[str, Any]:
+def write(file: GGUFFile, vocabulary: Vocabulary, folder: Path, scheme: str) -> dict[str, Any]:
     """Write the tokenizer's files and return what ``tokenizer_config.json`` says."""
-    config = settings(file, scheme)
-    model = file.metadata.get("tokenizer.ggml.model")
+    config, model = settings(file, vocabulary, scheme), vocabulary.model
     if model == "none":
         return config
-    vocabulary = read(file)
     if model == "llama" and _apart(scheme, vocabulary, file):
         document = libraries.byte_fallback(vocabulary)
     elif model == "llama":

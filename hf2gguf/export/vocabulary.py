@@ -7,6 +7,8 @@ from typing import Any
 
 from gguf_py import GGUFFile, KQuantsError
 
+_MODELS = ("llama", "gpt2", "bert", "t5", "whitespace", "none")
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -21,12 +23,20 @@ class Vocabulary:
 
 
 def read(file: GGUFFile) -> Vocabulary:
-    """The file's vocabulary; raises KQuantsError when a list is missing or has another length than the tokens'."""
+    """The file's vocabulary, without tokens if its model is "none".
+
+    Raises KQuantsError for a model that cannot be taken back, and when a list is missing or has another length than
+    the tokens'.
+    """
     metadata = file.metadata
+    model = metadata.get("tokenizer.ggml.model")
+    if model not in _MODELS:
+        raise KQuantsError(f"{file.path}: a {model!r} vocabulary cannot be exported, only {', '.join(_MODELS)} can")
+    if model == "none":
+        return Vocabulary(model, None, [], [], [], [])
     texts = metadata.get("tokenizer.ggml.tokens")
     if texts is None:
         raise KQuantsError(f"{file.path}: has no tokenizer.ggml.tokens, the texts of the tokens")
-    model = str(metadata.get("tokenizer.ggml.model"))
     kinds = _numbers(file, "token_type", len(texts), needed=True)
     scores = _numbers(file, "scores", len(texts), needed=False)
     merges = list(metadata.get("tokenizer.ggml.merges", []))

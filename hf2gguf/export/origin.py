@@ -1,0 +1,159 @@
+"""The checkpoint that a GGUF file may have come from: the page, the class, the configuration, the tensors by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from gguf_py import GGUFFile, KQuantsError
+from kquants.source import Source
+
+from .. import definition as definitions
+from ..definition import Definition
+from . import names, tokenizer
+from .solve import Fact, Problem, Score, solve
+from .undo import Lacking
+from .vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file, its vocabulary, and its tensors as numbers that a checkpoint can have."""
+
+    file: GGUFFile
+    vocabulary: Vocabulary
+    sources: Mapping[str, Source]
+
+    @property
+    def architecture(self) -> str:
+        """``general.architecture``."""
+        return str(self.file.metadata.get("general.architecture"))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A checkpoint that a file may have come from: the page, the model's class and the whole configuration."""
+
+    page: Definition
+    model_class: str
+    config: dict[str, Any]
+    score: Score
+
+    @property
+    def scheme(self) -> str:
+        """How its vocabulary is read."""
+        return str(self.page.vocabulary["scheme"])
+
+
+def find(given: Given) -> tuple[Origin, list[dict[str, Source]]]:
+    """The origin whose configuration comes nearest, of those that know every tensor; and its tensors by shard.
+
+    Raises KQuantsError when the architecture has no page, and for a tensor that none of its pages can take back.
+    """
+    fault: KQuantsError | None = None
+    others: list[Origin] = []
+    for origin in _origins(given):
+        if origin.score.perfect:
+            try:
+                return _with_tensors(given, origin)
+            except KQuantsError as found:
+                fault = fault or found
+        else:
+            others.append(origin)
+    for origin in sorted(others, key=lambda o: o.score):
+        try:
+            return _with_tensors(given, origin)
+        except KQuantsError as found:
+            fault = fault or found
+    raise KQuantsError(f"{given.file.path}: {fault}") from fault
+
+
+def _with_tensors(given: Given, origin: Origin) -> tuple[Origin, list[dict[str, Source]]]:
+    """The origin, with sizes in its configuration that only the tensors tell, and its tensors by shard."""
+    problem = Problem(origin.page, given.file.fields, origin.model_class, more=_seen(given, origin.page))
+    for _ in range(8):
+        try:
+            return origin, names.tensors(origin.page, problem.scope(origin.config), given.sources)
+        except Lacking as lacking:
+            origin = replace(origin, config={**origin.config, **lacking.keys})
+    raise KQuantsError(f"the page of {origin.page.name} asks for too many sizes")
+
+
+def _origins(given: Given) -> Iterator[Origin]:
+    for page in _fitting(given):
+        known = {key: _weights(given.sources.get(key)) for key in page.generate}
+        size = str(page.vocabulary.get("size", "vocab_size"))
+        facts = [Fact(page.generate[key], weights) for key, weights in known.items()]
+        facts += [Fact(page.architecture[1:], given.architecture)] if page.architecture.startswith("=") else []
+        facts += [Fact(size, len(given.vocabulary.texts))] if given.vocabulary.texts else []
+        facts += names.facts(page, given.sources)
+        page = replace(page, architecture=given.architecture)
+        more, base = _seen(given, page), _base(given, str(page.vocabulary["scheme"]))
+        for kind, model_class in _classes(page, given):
+            problem = Problem(page, given.file.fields, model_class, tuple(facts), more)
+            config, score = solve(problem, {"architectures": [model_class], "model_type": kind, **base})
+            yield Origin(page, model_class, config, score)
+
+
+@cache
+def _pages() -> tuple[Definition, ...]:
+    return tuple(definitions.load(path) for path in dict.fromkeys(definitions.classes().values()))
+
+
+def _fitting(given: Given) -> list[Definition]:
+    """The pages of the file's architecture that make vocabularies like its own, the one of its name first."""
+    file, architecture = given.file, given.architecture
+    known = {page.name: re.findall(r"'([^']+)'", page.architecture[1:]) or [page.architecture] for page in _pages()}
+    fitting = [page for page in _pages() if architecture in known[page.name]]
+    if not fitting:
+        every = ", ".join(sorted({name for names in known.values() for name in names}))
+        raise KQuantsError(f"{file.path}: no page tells the way back from architecture {architecture!r}, only {every}")
+    there = [page for page in fitting if tokenizer.fits(str(page.vocabulary["scheme"]), file)] or fitting
+    return sorted(there, key=lambda page: (page.architecture.startswith("="), page.name != architecture))
+
+
+def _classes(page: Definition, given: Given) -> Iterator[tuple[str, str]]:
+    """Model types and classes that the page's expressions tell apart, the likely ones first."""
+    texts = " ".join([text for _, text in page.metadata] + list(page.derived.values()))
+    kinds = [kind for kind in page.defaults if kind != "any"]
+    kinds += [kind for kind in re.findall(r"get\('model_type'\) == '(\w+)'", texts) if kind not in kinds]
+    experts = f"{given.architecture}.expert_count" in given.file.metadata
+    kinds.sort(key=lambda kind: (("x" in kind or "moe" in kind) != experts, kind != page.architecture))
+    for kind in kinds or [page.name]:
+        plain = kind.removesuffix("_text").replace("_", "").replace("-", "")
+        own = [c for c in page.classes if c.lower().startswith(plain) and c.endswith("ForCausalLM")]
+        first = (own or list(page.classes))[0]
+        others = [c for c in page.classes if c != first] if "model_class" in texts else []
+        for model_class in [first, *others]:
+            yield kind, model_class
+
+
+def _seen(given: Given, page: Definition) -> dict[str, Any]:
+    """What expressions see besides the configuration."""
+    return {"tokenizer_config": tokenizer.settings(given.file, given.vocabulary, str(page.vocabulary["scheme"]))}
+
+
+def _weights(source: Source | None) -> list[float] | None:
+    if source is None:
+        return None
+    spelled: list[float] = source.rows(0, source.count).view(np.float32).reshape(-1).tolist()
+    return spelled
+
+
+def _base(given: Given, scheme: str) -> dict[str, Any]:
+    """What a configuration says besides what its page asks for."""
+    file, vocabulary = given.file, given.vocabulary
+    special = tokenizer.wanted(file, vocabulary, scheme)
+    said: dict[str, Any] = {f"{kind}_token_id": number for kind, number in special.items()}
+    types = file.metadata.get("tokenizer.ggml.token_type_count")
+    said |= {} if types is None else {"type_vocab_size": types}
+    said |= {"vocab_size": len(vocabulary.texts)} if vocabulary.texts else {}
+    said["tie_word_embeddings"] = "output.weight" not in file.tensors
+    dtypes = {t.type.name for t in file.tensors.values() if len(t.shape) > 1}
+    said["torch_dtype"] = "float32" if dtypes == {"F32"} else "bfloat16" if dtypes == {"BF16"} else "float16"
+    return said
