@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from gguf_py import KQuantsError
 from kquants.source import Source
 
 from . import arithmetic, transform
@@ -33,3 +35,13 @@ OPERATIONS: dict[str, Callable[..., Source]] = {
     "ternary": arithmetic.ternary,
     "f32": transform.as_f32,
 }
+
+
+def apply(name: str, source: Source, arguments: Sequence[Any]) -> Source:
+    """The named operation on a source; raises KQuantsError when there is none, or for arguments that do not fit."""
+    if name not in OPERATIONS:
+        raise KQuantsError(f"there is no operation {name!r}")
+    try:
+        return OPERATIONS[name](source, *arguments)
+    except TypeError as fault:
+        raise KQuantsError(f"{name}({', '.join(map(repr, arguments))}) does not fit: {fault}") from fault

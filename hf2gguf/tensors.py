@@ -13,7 +13,7 @@ from kquants.source import Source
 from . import transform
 from .definition import Definition
 from .expression import Scope, evaluate, pipeline
-from .operations import OPERATIONS
+from .operations import apply
 
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _HOLE = re.compile(r"\{([^}]+)\}")
@@ -186,10 +186,8 @@ class _Mapper:
             if operation == "when":
                 if not arguments[0]:
                     return None, at
-            elif operation in OPERATIONS:
-                source = OPERATIONS[operation](source, *arguments)
             else:
-                raise KQuantsError(f"there is no operation {operation!r}")
+                source = apply(operation, source, arguments)
         return source, len(steps)
 
     def _complete(self, key: str, size: int) -> Iterator[tuple[str, Source]]:

@@ -70,10 +70,11 @@ def changes(
     back = Back(page, scope, config)
     *earlier, last = (parse(text) for text in texts)
     yield from _concrete(back.value(last, value))
-    for others in (None, value):  # a key set before keeps its place; None leaves it to the last
-        for node in earlier:
-            yield from _concrete(_both(back.value(node, others), lambda: back.value(last, value)))
-            yield from _concrete(_both(back.value(last, None), partial(back.value, node, value)))
+    for node in earlier:  # a key set before keeps its place
+        yield from _concrete(_both(back.value(node, value), lambda: back.value(last, value)))
+    for node in earlier:
+        yield from _concrete(_both(back.value(last, None), partial(back.value, node, value)))
+        yield from _concrete(_both(back.value(node, None), lambda: back.value(last, value)))
 
 
 def _concrete(changes: Iterable[Change]) -> Iterator[Change]:

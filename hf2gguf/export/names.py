@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 
 from gguf_py import KQuantsError
@@ -12,9 +13,9 @@ from kquants.source import Source
 
 from ..definition import Definition
 from ..expression import Scope, evaluate, pipeline
-from ..tensors import kept
+from ..tensors import kept, map_tensors
 from .solve import Fact
-from .undo import Lacking, Steps, undone
+from .undo import Steps, Wanting, undone
 
 _HOLE = re.compile(r"\{([^}]+)\}")
 _SUFFIXES = ("", ".weight", ".bias")
@@ -59,13 +60,38 @@ def tensors(page: Definition, scope: Scope, sources: Mapping[str, Source]) -> li
     Converting reads shard by shard and a shard's tensors by name: where the model's order is another, a new shard
     begins. Raises KQuantsError naming a tensor that cannot be taken back.
     """
+    # Experts one by one where a page knows them so, unless their order tells that they were together.
+    found = [_shards(page, scope, sources, singly) for singly in (True, False)]
+    wanted = [name for name in sources if name not in page.generate]
+    return next((shards for shards in found if _order(page, scope, shards) == wanted), found[0])
+
+
+def _order(page: Definition, scope: Scope, shards: Sequence[Mapping[str, Source]]) -> list[str]:
+    """The model's tensors in the order in which converting would write them."""
+    every = {name: source for shard in shards for name, source in shard.items()}
+    try:
+        return [name for name, _ in map_tensors(every, replace(page, generate={}), scope, "the export")]
+    except KQuantsError:
+        return []
+
+
+def _shards(page: Definition, scope: Scope, sources: Mapping[str, Source], singly: bool) -> list[dict[str, Source]]:
     left = [name for name in sources if name not in page.generate]
     groups: list[dict[str, Source]] = []
     stacked, taken = "", set[str]()
     while left:
-        fitting = [c for c in _candidates(page, scope, left, sources) if not taken & set(c.made)]
-        # Experts one by one where a page knows them so: it may know some, packed otherwise, only together.
-        chosen = max(fitting, key=lambda c: bool(c.stack), default=None)
+        fitting: list[_Candidate] = []
+        wanting: Wanting | None = None
+        for attempt in _attempts(page, scope, left, sources):
+            try:
+                candidate = attempt()
+            except Wanting as found:
+                wanting = wanting or found
+            else:
+                fitting += [candidate] if candidate is not None and not taken & set(candidate.made) else []
+        chosen = max(fitting, key=lambda c: bool(c.stack) is singly, default=None)
+        if chosen is None and wanting is not None:
+            raise wanting
         if chosen is None:
             raise KQuantsError(f"tensor {left[0]!r}: the page of {page.name} does not say what it was in a checkpoint")
         taken |= set(chosen.made)
@@ -91,23 +117,19 @@ def _routes(page: Definition) -> Iterator[tuple[str, list[_Target]]]:
         yield text, [_Target(*pipeline(target)) for target in said if target]
 
 
-def _candidates(
+def _attempts(
     page: Definition, scope: Scope, left: Sequence[str], sources: Mapping[str, Source]
-) -> Iterator[_Candidate]:
-    """What the first of the tensors that are left may have been."""
+) -> Iterator[Callable[[], _Candidate | None]]:
+    """What the first of the tensors that are left may have been, each to be tried."""
     name = left[0]
     for text, targets in _routes(page):
-        if any(step == "copies" or step == "concat" for target in targets for step, _ in target.steps):
-            continue
         for suffix in _SUFFIXES:
             if not name.endswith(suffix):
                 continue
             for target in targets:
                 numbers = _matched(target.stem, name.removesuffix(suffix), scope)
                 if numbers is not None:
-                    made = _made(page, text, targets, suffix, numbers, scope, left, sources)
-                    if made is not None:
-                        yield made
+                    yield partial(_made, page, text, targets, suffix, numbers, scope, left, sources)
 
 
 def _made(
@@ -123,7 +145,7 @@ def _made(
     inner = scope.over(**numbers)
     try:
         here = [t for t in targets if all(evaluate(a[0], inner) for op, a in t.steps if op == "when")]
-        covers = tuple(_filled(t.stem, inner) + suffix for t in here)
+        covers = tuple(dict.fromkeys(_filled(t.stem, inner) + suffix for t in here))
         if not covers or any(name not in sources for name in covers):
             return None
         if covers != tuple(left[: len(covers)]):
@@ -133,7 +155,7 @@ def _made(
         if any(step == "stack" for t in here for step, _ in t.steps):
             return _stacked(page, text, suffix, inner, covers, parts, pipes)
         whole = undone(parts, pipes, inner)
-    except Lacking:
+    except Wanting:
         raise
     except KQuantsError:
         return None

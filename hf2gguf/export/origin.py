@@ -16,8 +16,8 @@ from kquants.source import Source
 from .. import definition as definitions
 from ..definition import Definition
 from . import names, tokenizer
-from .solve import Fact, Problem, Score, solve
-from .undo import Lacking
+from .solve import Fact, Problem, Score, improve, solve
+from .undo import Wanting
 from .vocabulary import Vocabulary
 
 
@@ -79,9 +79,16 @@ def _with_tensors(given: Given, origin: Origin) -> tuple[Origin, list[dict[str, 
     for _ in range(8):
         try:
             return origin, names.tensors(origin.page, problem.scope(origin.config), given.sources)
-        except Lacking as lacking:
-            origin = replace(origin, config={**origin.config, **lacking.keys})
-    raise KQuantsError(f"the page of {origin.page.name} asks for too many sizes")
+        except Wanting as found:
+            facts = (*problem.facts, *(Fact(text, value) for text, value in found.values.items()))
+            if facts == problem.facts:
+                raise
+            problem = replace(problem, facts=facts)
+            config, score = improve(problem, origin.config)
+            if score > origin.score:
+                raise
+            origin = replace(origin, config=config)
+    raise KQuantsError(f"the page of {origin.page.name} asks for too much")
 
 
 def _origins(given: Given) -> Iterator[Origin]:

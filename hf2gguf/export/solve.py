@@ -99,11 +99,12 @@ def solve(problem: Problem, config: Mapping[str, Any]) -> tuple[dict[str, Any], 
     First without the page's defaults, so that the configuration says everything itself, then against them.
     """
     bare = replace(problem.page, defaults={})
-    found, _ = _improve(replace(problem, page=bare), dict(config))
-    return _improve(problem, found)
+    found, _ = improve(replace(problem, page=bare), dict(config))
+    return improve(problem, found)
 
 
-def _improve(problem: Problem, config: dict[str, Any]) -> tuple[dict[str, Any], Score]:
+def improve(problem: Problem, config: dict[str, Any]) -> tuple[dict[str, Any], Score]:
+    """A configuration near another that comes nearer to the file, if there is one; and how near."""
     best = score(problem, config)
     goals: dict[str, list[str]] = {}
     for key, text in problem.expressions:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -19,7 +20,7 @@ from kquants.source import Source
 
 from .. import transform
 from ..expression import Scope, evaluate
-from ..operations import OPERATIONS
+from ..operations import apply
 
 Steps = tuple[tuple[str, tuple[str, ...]], ...]
 Numbers = NDArray[np.int64]
@@ -33,21 +34,26 @@ _STEP = 1 << 20
 """Rows whose logarithms are compared at a time."""
 
 
-class Lacking(KQuantsError):
-    """Sizes that no metadata told and a tensor's shape does: ``keys`` of the configuration."""
+class Wanting(KQuantsError):
+    """What no metadata told and a tensor does: values that expressions of the page must have."""
 
-    def __init__(self, keys: dict[str, int]) -> None:
-        """``keys`` and the sizes."""
-        super().__init__(f"config.json lacks {', '.join(keys)}")
-        self.keys = keys
+    def __init__(self, values: dict[str, Any]) -> None:
+        """``values`` by the expressions."""
+        super().__init__(f"config.json does not give {', '.join(f'{text} = {v}' for text, v in values.items())}")
+        self.values = values
 
 
 def undone(parts: Sequence[Source], pipes: Sequence[Steps], scope: Scope) -> Source | None:
     """The tensor of which each of ``parts`` is made by the operations in ``pipes``; None if that cannot be told.
 
-    Raises KQuantsError when an argument cannot be evaluated, Lacking when a shape tells the missing key.
+    Raises KQuantsError when an argument cannot be evaluated, Wanting when the tensor tells what it should be.
     """
     parts, pipes = list(parts), [tuple(p) for p in pipes]
+    if len(parts) < len(pipes):  # one tensor, joined of parts of the one that is wanted
+        heads, tails = zip(*(_cut(pipe, _ROWS) for pipe in _in_order(pipes)), strict=True)
+        if len(parts) > 1 or len(set(heads)) > 1 or not all(tails):
+            return None
+        parts, pipes = [_from_rows(parts, tails, scope)], [heads[0]]
     while any(pipes):
         for k in range(len(parts)):
             while pipes[k] and pipes[k][-1][0] not in (*_ROWS, *_COLUMNS):
@@ -65,6 +71,12 @@ def undone(parts: Sequence[Source], pipes: Sequence[Steps], scope: Scope) -> Sou
             parts = [(_from_rows if kinds is _ROWS else _from_columns)(parts, tails, scope)]
             pipes = [heads[0]]
     return parts[0] if len(parts) == 1 else None
+
+
+def _in_order(pipes: Sequence[Steps]) -> list[Steps]:
+    """Pipelines that end with ``concat(place, count)``, by place and without it."""
+    places = {int(pipe[-1][1][0]): pipe[:-1] for pipe in pipes if pipe and pipe[-1][0] == "concat"}
+    return [places[place] for place in sorted(places)] if len(places) == len(pipes) else [()]
 
 
 def _selects(pipe: Steps) -> bool:
@@ -100,7 +112,7 @@ def _from_rows(parts: Sequence[Source], tails: Sequence[Steps], scope: Scope) ->
         if not lacking:
             break
         height += lacking
-    if [f.size for f in found] != [prod(outer) * h for h in heights]:
+    if len(parts) == len(tails) and [f.size for f in found] != [prod(outer) * h for h in heights]:
         raise KQuantsError(f"parts of {heights} rows do not make one tensor")
     where = np.full(prod(outer) * height, -1, np.int64)
     where[np.concatenate(found)] = np.arange(sum(f.size for f in found))
@@ -119,7 +131,7 @@ def _numbered(shape: tuple[int, ...], steps: Steps, scope: Scope) -> Numbers:
     rows = np.arange(prod(shape), dtype=np.int64)[:, None].view(np.uint8)
     source = Source(I64, shape, lambda lo, hi: rows[lo:hi])
     for name, texts in steps:
-        source = OPERATIONS[name](source, *_arguments(texts, scope))
+        source = apply(name, source, _arguments(texts, scope))
     return np.ascontiguousarray(source.rows(0, source.count)).view(np.int64).reshape(-1)
 
 
@@ -132,7 +144,7 @@ def _from_columns(parts: Sequence[Source], tails: Sequence[Steps], scope: Scope)
     for tail in tails:
         source = Source(I64, (1, sum(widths)), lambda lo, hi: numbers[lo:hi])
         for name, texts in tail:
-            source = OPERATIONS[name](source, *_arguments(texts, scope.over(shape=shape)))
+            source = apply(name, source, _arguments(texts, scope.over(shape=shape)))
         found.append(source.rows(0, 1).view(np.int64).reshape(-1))
     there = np.concatenate(found)
     if not np.array_equal(np.sort(there), np.arange(sum(widths))):
@@ -160,14 +172,18 @@ def _one(source: Source, step: tuple[str, tuple[str, ...]], scope: Scope) -> Sou
         return transform.transpose(source)
     if name in ("reshape", "squeeze"):
         return _reshaped(source, name, texts, scope)
-    if name == "add":
-        (number,) = _arguments(texts, scope)
-        return _mapped(source, lambda x: x - np.float32(number))
-    if name == "mul":
-        (number,) = _arguments(texts, scope)
-        return _mapped(source, lambda x: x / np.float32(number))
+    if name in ("add", "mul"):
+        return _arithmetic(source, name, *texts, scope)
     if name == "neg_exp":
         return _logarithm(source)
+    if name == "ternary":
+        return _ternary(source)
+    if name == "negate_half":
+        return apply(name, source, _arguments(texts, scope))
+    if name == "centered":
+        return source
+    if name == "repeated":
+        return transform.reshape(transform.rows(source, 0, 1), -1)
     return None
 
 
@@ -177,19 +193,58 @@ def _reshaped(source: Source, name: str, texts: tuple[str, ...], scope: Scope) -
     total = prod(shape)
     if name == "squeeze":
         return transform.reshape(source, shape[0], 1, *shape[1:]) if len(shape) == 2 else source
+    wanting: dict[str, int] = {}
     for before in [(total // shape[-1], shape[-1])] * (len(shape) > 2) + [(total,), (total // shape[-1], shape[-1])]:
         inner = scope.over(shape=list(before))
-        try:
-            wanted = _arguments(texts, inner)
-        except KQuantsError:
-            lacking = {t: n for t, n in zip(texts, shape, strict=False) if t.isidentifier() and t not in inner}
-            if lacking:
-                raise Lacking(lacking) from None
-            continue
-        known = prod(n for n in wanted if n != -1)
-        if tuple(total // known if n == -1 else n for n in wanted) == shape:
+        wanted = [_number(text, inner) for text in texts]
+        known = prod(n for n in wanted if n not in (None, -1))
+        if tuple(total // max(known, 1) if n == -1 else n for n in wanted) == shape:
             return transform.reshape(source, *before)
+        if len(wanted) == len(shape) and not wanting:
+            told = zip(texts, wanted, shape, strict=True)
+            wanting = {t: n for t, w, n in told if w not in (n, -1) and "shape" not in t}
+    if wanting:
+        raise Wanting(wanting)
     return None
+
+
+def _number(text: str, scope: Scope) -> int | None:
+    try:
+        value = evaluate(text, scope)
+    except KQuantsError:
+        return None
+    return value if isinstance(value, int) else None
+
+
+def _arithmetic(source: Source, name: str, text: str, scope: Scope) -> Source:
+    """A number taken away, or divided by; one that nothing tells changes nothing."""
+    neutral = 1.0 if name == "mul" else 0.0
+    try:
+        number = evaluate(text, scope)
+    except KQuantsError:
+        raise Wanting({text: neutral}) from None
+    if not isinstance(number, int | float):
+        raise Wanting({text: neutral})
+    if number == neutral:
+        return source
+    return _mapped(source, (lambda x: x / np.float32(number)) if name == "mul" else (lambda x: x - np.float32(number)))
+
+
+def _ternary(source: Source) -> Source:
+    """Weights of which those of three values are the nearest multiples of their mean magnitude: so large again.
+
+    As many as are zero, as much larger the others were before.
+    """
+    wide = transform.as_f32(source)
+
+    @cache
+    def share() -> np.float32:
+        step = max(1, _STEP // max(1, wide.columns))
+        pieces = ((lo, min(wide.count, lo + step)) for lo in range(0, wide.count, step))
+        held = sum(int(np.count_nonzero(wide.rows(*piece).view(np.float32))) for piece in pieces)
+        return np.float32(max(held, 1) / (wide.count * wide.columns))
+
+    return _mapped(source, lambda x: x / share())
 
 
 def _mapped(source: Source, function: Callable[[Any], Any]) -> Source:
