@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice, product
@@ -329,8 +330,10 @@ class Back:
                 yield from self._name(ast.Name(name), None)
             return
         told = [name for name in names if name not in present and self._there(name)]
+        page = " ".join(map(str, self.page.defaults.values()))
+        known = [name for name in names if re.search(rf"\b{name}\b", page)]
         usual = [name for name in names if name in _USUAL]
-        for name in dict.fromkeys([*present, *told, *usual, *names]):
+        for name in dict.fromkeys([*present, *told, *known, *usual, *names]):
             yield from self._name(ast.Name(name), target)
 
     def _there(self, name: str) -> bool:

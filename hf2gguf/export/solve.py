@@ -6,7 +6,7 @@ that is proposed is tried forward: it is kept when more of the metadata comes ou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -19,10 +19,10 @@ from .. import config as configs
 from ..definition import Definition
 from ..expression import Scope, evaluate
 from ..fields import Fields
-from .back import POOLING, TOKENIZER, Change, applied, changes, equal
+from .back import POOLING, TOKENIZER, applied, changes, equal
 
-_MOST = 400
-"""Changes that are tried for one key in one round."""
+_MOST, _FEW = 400, 40
+"""Changes that are tried for one key in one round, and of which each may need another."""
 _ROUNDS = 8
 
 
@@ -31,6 +31,14 @@ class Fact:
     """An expression outside the metadata that must give a value: a list of generated weights, a size of a tensor."""
 
     text: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Expressions that set a key one after another, and the value that they should end with."""
+
+    texts: tuple[str, ...]
     value: Any
 
 
@@ -43,6 +51,8 @@ class Problem:
     model_class: str
     facts: tuple[Fact, ...] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
+    defaults: bool = True
+    """Whether the page's defaults fill in what the configuration leaves out."""
 
     def scope(self, config: Mapping[str, Any]) -> Scope:
         """What the page's expressions see."""
@@ -50,7 +60,8 @@ class Problem:
         settings = {**self.more.get("tokenizer_config", {}), **config.get(TOKENIZER, {})}
         more = {"generation_config": {}, "files": [], **self.more, "tokenizer_config": settings, "pooling": pooling}
         given = {key: value for key, value in config.items() if not key.startswith("=")}
-        return configs.scope(given, self.page, model_class=self.model_class, file_type=1, **more)
+        page = self.page if self.defaults else replace(self.page, defaults={})
+        return configs.scope(given, page, model_class=self.model_class, file_type=1, **more)
 
     @property
     def expressions(self) -> Iterator[tuple[str, str]]:
@@ -98,51 +109,65 @@ def solve(problem: Problem, config: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
     First without the page's defaults, so that the configuration says everything itself, then against them.
     """
-    bare = replace(problem.page, defaults={})
-    found, _ = improve(replace(problem, page=bare), dict(config))
+    found, _ = improve(replace(problem, defaults=False), dict(config))
     return improve(problem, found)
 
 
 def improve(problem: Problem, config: dict[str, Any]) -> tuple[dict[str, Any], Score]:
     """A configuration near another that comes nearer to the file, if there is one; and how near."""
     best = score(problem, config)
-    goals: dict[str, list[str]] = {}
+    goals: dict[str, Goal] = {}
     for key, text in problem.expressions:
-        goals.setdefault(key, []).append(text)
+        texts = goals[problem.full(key)].texts if problem.full(key) in goals else ()
+        goals[problem.full(key)] = Goal((*texts, text), problem.wanted(key))
+    goals |= {fact.text: Goal((fact.text,), fact.value) for fact in problem.facts}
     for _ in range(_ROUNDS):
         before = best
-        for key, texts in goals.items():
-            if problem.full(key) in best.keys or (best.moved and len(texts) > 1):
-                config, best = _try(problem, config, best, _proposed(problem, config, texts, problem.wanted(key)))
-        for fact in problem.facts:
-            if fact.text in best.keys:
-                config, best = _try(problem, config, best, _proposed(problem, config, [fact.text], fact.value))
+        for key, goal in goals.items():
+            if key in best.keys or (best.moved and len(goal.texts) > 1):
+                config, best = _try(problem, config, best, goal)
+        if best == before and not best.perfect:
+            config, best = _try_two(problem, config, best, goals)
         if best.perfect or best == before:
             break
     return config, best
 
 
-def _proposed(problem: Problem, config: Mapping[str, Any], texts: list[str], value: Any) -> Iterator[Change]:
+def _proposed(problem: Problem, config: Mapping[str, Any], goal: Goal, most: int) -> Iterator[dict[str, Any]]:
+    """Configurations that may reach a goal."""
     try:
         scope = problem.scope(config)
     except KQuantsError:
         return
-    yield from changes(problem.page, scope, config, texts, value)
+    for change in islice(changes(problem.page, scope, config, goal.texts, goal.value), most):
+        yield applied(config, change)
 
 
-def _try(
-    problem: Problem, config: dict[str, Any], best: Score, proposed: Iterable[Change]
-) -> tuple[dict[str, Any], Score]:
+def _try(problem: Problem, config: dict[str, Any], best: Score, goal: Goal) -> tuple[dict[str, Any], Score]:
     """The configuration after the change that helps most; the first that puts everything right is taken at once."""
     nearest, kept = best, config
-    for change in islice(proposed, _MOST):
-        changed = applied(config, change)
+    for changed in _proposed(problem, config, goal, _MOST):
         found = score(problem, changed)
         if found < nearest:
             nearest, kept = found, changed
             if len(found.keys) < len(best.keys) and not found.moved:
                 break
     return kept, nearest
+
+
+def _try_two(
+    problem: Problem, config: dict[str, Any], best: Score, goals: Mapping[str, Goal]
+) -> tuple[dict[str, Any], Score]:
+    """The configuration after a change that puts one thing right and another wrong, and a change for that other."""
+    for key in sorted(best.keys):
+        for changed in _proposed(problem, config, goals[key], _FEW):
+            found = score(problem, changed)
+            spoilt = found.keys - best.keys
+            if key not in found.keys and len(spoilt) == 1:
+                repaired, then = _try(problem, changed, found, goals[next(iter(spoilt))])
+                if then < best:
+                    return repaired, then
+    return config, best
 
 
 def score(problem: Problem, config: Mapping[str, Any]) -> Score:

@@ -173,7 +173,7 @@ def _one(source: Source, step: tuple[str, tuple[str, ...]], scope: Scope) -> Sou
     if name in ("reshape", "squeeze"):
         return _reshaped(source, name, texts, scope)
     if name in ("add", "mul"):
-        return _arithmetic(source, name, *texts, scope)
+        return _arithmetic(source, name, texts[0], scope)
     if name == "neg_exp":
         return _logarithm(source)
     if name == "ternary":
