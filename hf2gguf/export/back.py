@@ -10,6 +10,7 @@ import ast
 import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice, product
 from typing import Any
@@ -64,18 +65,35 @@ def equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def changes(
-    page: Definition, scope: Scope, config: Mapping[str, Any], texts: Sequence[str], value: Any
-) -> Iterator[Change]:
-    """Changes that may make the expressions of one key, set one after another, end with a value."""
-    back = Back(page, scope, config)
-    *earlier, last = (parse(text) for text in texts)
-    yield from _concrete(back.value(last, value))
-    for node in earlier:  # a key set before keeps its place
-        yield from _concrete(_both(back.value(node, value), lambda: back.value(last, value)))
-    for node in earlier:
-        yield from _concrete(_both(back.value(last, None), partial(back.value, node, value)))
-        yield from _concrete(_both(back.value(node, None), lambda: back.value(last, value)))
+@dataclass(frozen=True)
+class Goal:
+    """Expressions that set a key one after another, and the value that they should end with.
+
+    ``first``: which of them may be the first that sets the key; that is where it stands in the file.
+    """
+
+    texts: tuple[str, ...]
+    value: Any
+    first: tuple[int, ...] = (0,)
+
+
+def changes(page: Definition, scope: Scope, config: Mapping[str, Any], goal: Goal) -> Iterator[Change]:
+    """Changes that may reach a goal."""
+    back, value = Back(page, scope, config), goal.value
+    nodes = [parse(text) for text in goal.texts]
+    if value is None:
+        yield from _concrete(back.together([(node, None) for node in nodes]))
+        return
+    for k in goal.first:
+        before, (node, *behind) = [(n, None) for n in nodes[:k]], nodes[k:]
+        if not behind:
+            yield from _concrete(back.together([(node, value), *before]))
+            continue
+        nothing, last = [(n, None) for n in behind], behind[-1]
+        yield from _concrete(back.together([(last, value), (node, value), *before]))
+        yield from _concrete(back.together([(node, value), *nothing, *before]))
+        yield from _concrete(back.together([(last, value), (node, _FREE), *before]))
+    yield from _concrete(back.value(nodes[-1], value))
 
 
 def _concrete(changes: Iterable[Change]) -> Iterator[Change]:
@@ -160,6 +178,14 @@ class Back:
             case _:
                 for guess in (_FREE, True, 1) if wanted else (None, False, 0):
                     yield from self.value(node, guess)
+
+    def together(self, wanted: Sequence[tuple[ast.expr, Any]]) -> Iterator[Change]:
+        """Changes that may give each node its value."""
+        (node, target), *others = wanted
+        found: Iterable[Change] = self.value(node, target)
+        for node, target in others:
+            found = _both(found, partial(self.value, node, target))
+        return iter(found)
 
     def _all(self, nodes: list[ast.expr], wanted: bool) -> Iterator[Change]:
         changes = self.truth(nodes[0], wanted)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -19,7 +20,7 @@ from .. import config as configs
 from ..definition import Definition
 from ..expression import Scope, evaluate
 from ..fields import Fields
-from .back import POOLING, TOKENIZER, applied, changes, equal
+from .back import POOLING, TOKENIZER, Goal, applied, changes, equal
 
 _MOST, _FEW = 400, 40
 """Changes that are tried for one key in one round, and of which each may need another."""
@@ -31,14 +32,6 @@ class Fact:
     """An expression outside the metadata that must give a value: a list of generated weights, a size of a tensor."""
 
     text: str
-    value: Any
-
-
-@dataclass(frozen=True)
-class Goal:
-    """Expressions that set a key one after another, and the value that they should end with."""
-
-    texts: tuple[str, ...]
     value: Any
 
 
@@ -63,15 +56,37 @@ class Problem:
         page = self.page if self.defaults else replace(self.page, defaults={})
         return configs.scope(given, page, model_class=self.model_class, file_type=1, **more)
 
-    @property
-    def expressions(self) -> Iterator[tuple[str, str]]:
-        """The page's metadata in the order in which it is set."""
-        for table in (self.page.early.items(), self.page.metadata, self.page.before.items(), self.page.after.items()):
-            yield from table
+    @cached_property
+    def expressions(self) -> list[tuple[str, str]]:
+        """The page's metadata in the order in which it is set, by the keys as the page spells them."""
+        page = self.page
+        tables = (page.early.items(), page.metadata, page.before.items(), page.after.items())
+        return [item for table in tables for item in table]
+
+    @cached_property
+    def goals(self) -> dict[str, Goal]:
+        """What the page's keys, and the facts, should give."""
+        at: dict[str, list[int]] = {}
+        for i, (key, _) in enumerate(self.expressions):
+            at.setdefault(self.full(key), []).append(i)
+        order = [key for key in self.fields if key in at and not _elsewhere(key)]
+        low, high, last = dict[str, int](), dict[str, int](), -1
+        for key in order:
+            low[key] = last = next((i for i in at[key] if i > last), last)
+        last = len(self.expressions)
+        for key in reversed(order):
+            high[key] = last = next((i for i in reversed(at[key]) if i < last), last)
+        goals: dict[str, Goal] = {}
+        for key, places in at.items():
+            if not _elsewhere(key):
+                first = tuple(k for k, i in enumerate(places) if low.get(key, 0) <= i <= high.get(key, 0))
+                texts = tuple(self.expressions[i][1] for i in places)
+                goals[key] = Goal(texts, self.wanted(key), first or (0,))
+        return goals | {fact.text: Goal((fact.text,), fact.value) for fact in self.facts}
 
     def wanted(self, key: str) -> Any:
-        """What the file says of a key as a page spells it, or None."""
-        found = self.fields.get(self.full(key))
+        """What the file says of a key, or None."""
+        found = self.fields.get(key)
         return None if found is None else plain(found.value)
 
     def full(self, key: str) -> str:
@@ -82,17 +97,16 @@ class Problem:
 
 @dataclass(frozen=True, order=True)
 class Score:
-    """How far from the file: what fails, what is wrong, and how many keys stand elsewhere; the less, the better."""
+    """How far from the file: how many keys are missed, and how many of those fail; the less, the better."""
 
+    missed: int
     broken: int
-    wrong: int
-    moved: int
     keys: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def perfect(self) -> bool:
         """Whether all that the page sets is as in the file."""
-        return not (self.broken or self.wrong or self.moved)
+        return not self.missed
 
 
 def plain(value: Any) -> Any:
@@ -116,18 +130,13 @@ def solve(problem: Problem, config: Mapping[str, Any]) -> tuple[dict[str, Any], 
 def improve(problem: Problem, config: dict[str, Any]) -> tuple[dict[str, Any], Score]:
     """A configuration near another that comes nearer to the file, if there is one; and how near."""
     best = score(problem, config)
-    goals: dict[str, Goal] = {}
-    for key, text in problem.expressions:
-        texts = goals[problem.full(key)].texts if problem.full(key) in goals else ()
-        goals[problem.full(key)] = Goal((*texts, text), problem.wanted(key))
-    goals |= {fact.text: Goal((fact.text,), fact.value) for fact in problem.facts}
     for _ in range(_ROUNDS):
         before = best
-        for key, goal in goals.items():
-            if key in best.keys or (best.moved and len(goal.texts) > 1):
+        for key, goal in problem.goals.items():
+            if key in best.keys:
                 config, best = _try(problem, config, best, goal)
         if best == before and not best.perfect:
-            config, best = _try_two(problem, config, best, goals)
+            config, best = _try_two(problem, config, best)
         if best.perfect or best == before:
             break
     return config, best
@@ -139,7 +148,7 @@ def _proposed(problem: Problem, config: Mapping[str, Any], goal: Goal, most: int
         scope = problem.scope(config)
     except KQuantsError:
         return
-    for change in islice(changes(problem.page, scope, config, goal.texts, goal.value), most):
+    for change in islice(changes(problem.page, scope, config, goal), most):
         yield applied(config, change)
 
 
@@ -150,50 +159,58 @@ def _try(problem: Problem, config: dict[str, Any], best: Score, goal: Goal) -> t
         found = score(problem, changed)
         if found < nearest:
             nearest, kept = found, changed
-            if len(found.keys) < len(best.keys) and not found.moved:
+            if found.keys < best.keys:
                 break
     return kept, nearest
 
 
-def _try_two(
-    problem: Problem, config: dict[str, Any], best: Score, goals: Mapping[str, Goal]
-) -> tuple[dict[str, Any], Score]:
+def _try_two(problem: Problem, config: dict[str, Any], best: Score) -> tuple[dict[str, Any], Score]:
     """The configuration after a change that puts one thing right and another wrong, and a change for that other."""
     for key in sorted(best.keys):
-        for changed in _proposed(problem, config, goals[key], _FEW):
+        for changed in _proposed(problem, config, problem.goals[key], _FEW):
             found = score(problem, changed)
             spoilt = found.keys - best.keys
             if key not in found.keys and len(spoilt) == 1:
-                repaired, then = _try(problem, changed, found, goals[next(iter(spoilt))])
+                repaired, then = _try(problem, changed, found, problem.goals[next(iter(spoilt))])
                 if then < best:
                     return repaired, then
     return config, best
 
 
 def score(problem: Problem, config: Mapping[str, Any]) -> Score:
-    """What of the file's metadata a configuration does not give."""
+    """What of the file's metadata a configuration does not give, or gives in another place."""
     try:
         scope = problem.scope(config)
     except KQuantsError:
-        return Score(1 << 20, 0, 0)
-    made, broken = Fields(problem.page.architecture), set()
-    for key, text in problem.expressions:
+        return Score(1 << 20, 0)
+    made, broken, places = Fields(problem.page.architecture), set(), dict[str, int]()
+    seen: dict[str, int] = {}
+    for name, text in problem.expressions:
+        key = problem.full(name)
+        place = seen[key] = seen.get(key, -1) + 1
         try:
-            made.set(key, evaluate(text, scope))
+            value = evaluate(text, scope)
+            made.set(name, value)
         except KQuantsError:
-            broken.add(problem.full(key))
-    there = {f.key: f for f in made}
-    keys = {problem.full(key) for key, _ in problem.expressions if not _elsewhere(key)}
-    wrong = {key for key in keys if not _same(problem.fields.get(key), there.get(key))} - broken
+            broken.add(key)
+        else:
+            if value not in (None, "", []):
+                places.setdefault(key, place)
+    there = {field.key: field for field in made}
+    missed = {
+        key
+        for key, goal in problem.goals.items()
+        if key in seen
+        and (not _same(problem.fields.get(key), there.get(key)) or (key in places and places[key] not in goal.first))
+    }
     for fact in problem.facts:
         try:
             if not equal(evaluate(fact.text, scope), fact.value):
-                wrong.add(fact.text)
+                missed.add(fact.text)
         except KQuantsError:
             broken.add(fact.text)
-    order = [key for key in problem.fields if key in there and key in keys]
-    moved = sum(a != b for a, b in zip(order, (key for key in there if key in set(order)), strict=True))
-    return Score(len(broken), len(wrong), moved, frozenset(broken | wrong))
+    keys = frozenset(missed | broken)
+    return Score(len(keys), len(broken), keys)
 
 
 def _elsewhere(key: str) -> bool:
