@@ -29,8 +29,9 @@ from ..convert import prepare
 from ..files import Shape, plan
 from ..general import CARD, SAMPLING
 from ..outtype import OUTTYPES
+from ..transform import constant
 from . import tokenizer
-from .back import POOLING, TOKENIZER
+from .back import POOLING, TOKENIZER, WEIGHTS
 from .origin import Given, find
 from .vocabulary import read
 
@@ -96,6 +97,8 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
         _dump(folder / "tokenizer_config.json", settings | added)
     if (pooling := config.pop(POOLING, None)) is not None:
         _write_pooling(folder, pooling)
+    for name, numbers in config.pop(WEIGHTS, {}).items():
+        shards[-1][name] = constant(numbers)
     _dump(folder / "config.json", config)
     _write_card(file, folder)
     if shards:

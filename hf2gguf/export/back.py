@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, product
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ from ..rope import llama3_factors
 Path = tuple[str, ...]
 Change = dict[Path, Any]
 
-POOLING, TOKENIZER = "=pooling", "=tokenizer_config"
-"""Entries of a configuration in the making that belong into other files."""
+POOLING, TOKENIZER, WEIGHTS = "=pooling", "=tokenizer_config", "=weights"
+"""Entries of a configuration in the making that belong into other files; of weights, lists of numbers by name."""
 
 _FREE = object()
 """A value that something else must tell, as long as there is one."""
@@ -37,7 +38,7 @@ _USUAL = (
     "num_hidden_layers max_position_embeddings hidden_size intermediate_size num_attention_heads num_key_value_heads "
     "rms_norm_eps layer_norm_eps num_local_experts num_experts num_experts_per_tok"
 ).split()
-_KINDS = ("full_attention", "sliding_attention", "linear_attention", "attention", "mamba", "conv")
+_KINDS = ("full_attention", "sliding_attention", "linear_attention", "attention", "conv", "mamba")
 """What configurations call the layers of a mixed model."""
 _GUESSES: dict[str, tuple[Any, ...]] = {"rope_type": ("longrope", "yarn", "linear", "dynamic", "default")}
 _LLAMA3 = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
@@ -137,6 +138,8 @@ class Back:
         self, page: Definition, scope: Scope, config: Mapping[str, Any], opened: frozenset[str] = frozenset()
     ) -> None:
         self.page, self.scope, self.config, self.opened = page, scope, config, opened
+        # Whether the page has rope parameters in a mapping for each kind of attention.
+        self.nested = any("rope['full_attention']" in text for _, text in page.metadata)
 
     def now(self, node: ast.expr) -> tuple[bool, Any]:
         """Whether a node has a value at present, and the value."""
@@ -173,6 +176,8 @@ class Back:
                 yield from self._compared(left, op, right, wanted)
             case ast.Call(func=ast.Name(id=name), args=[ast.ListComp() as loop]) if name in ("all", "any"):
                 yield from self._listcomp(loop, [wanted] * int(self.scope.get("block_count") or 1))
+            case ast.Call(func=ast.Name(id="is_list"), args=[inner]) if wanted:
+                yield from self.value(inner, _FREE)
             case ast.Call(func=ast.Name(id="has"), args=[ast.Constant(value=str(name))]):
                 yield from self.value(ast.Name(name), _FREE if wanted else None)
             case _:
@@ -196,6 +201,9 @@ class Back:
     def _compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr, wanted: bool) -> Iterator[Change]:
         known, value = self.now(right)
         if not known:
+            return
+        if wanted and isinstance(op, ast.In) and isinstance(right, ast.Name) and right.id == "weights":
+            yield {(WEIGHTS, self.now(left)[1]): _FREE}
             return
         if isinstance(op, ast.NotEq | ast.IsNot | ast.NotIn):
             wanted = not wanted
@@ -221,10 +229,14 @@ class Back:
     def _path(self, node: ast.expr) -> Path | None:
         """Where in the configuration a mapping lies, or a value in it."""
         match node:
+            case ast.Name(id="rope_full") if self.nested:
+                return ("rope_scaling", "full_attention")
             case ast.Name(id="rope" | "rope_full"):
                 return ("rope_scaling",)
             case ast.Name(id="tokenizer_config"):
                 return (TOKENIZER,)
+            case ast.Subscript(value=ast.Name(id="weights"), slice=key):
+                return (WEIGHTS, str(self.now(key)[1]))
             case ast.Name(id=name):
                 return None if name in self.page.derived else (name,)
             case ast.Call(func=ast.Name(id="get"), args=[ast.Constant(value=str(name)), *_]):
@@ -237,7 +249,7 @@ class Back:
                 return None
         if outer == ("rope_scaling",) and name in _TOP:
             return (name,)
-        if outer == ("rope_scaling", "sliding_attention"):
+        if outer == ("rope_scaling", "sliding_attention") and not self.nested:
             known = {key for kind in self.page.defaults.values() for key in kind}
             return ("swa_rope_theta" if "swa_rope_theta" in known else "rope_local_base_freq",)
         return None if outer is None else (*outer, name)
@@ -252,6 +264,8 @@ class Back:
             yield from self._looked_up(node.value, node.slice, target)
         elif isinstance(node.slice, ast.Slice):
             yield from self._sliced(node, target)
+        elif (path := self._path(node.value)) is not None and path[0] == WEIGHTS:
+            yield {path: target if target in (None, _FREE) else [target]}
         else:
             yield from self._at(node, target)
 
@@ -304,8 +318,10 @@ class Back:
             yield from self.truth(node, target)
 
     def _binop(self, node: ast.BinOp, target: Any) -> Iterator[Change]:
-        if isinstance(target, list) and isinstance(node.op, ast.Add) and isinstance(node.right, ast.List):
-            yield from self.value(node.left, target[: len(target) - len(node.right.elts)])
+        if isinstance(target, list) and isinstance(node.op, ast.Add):
+            known, tail = self.now(node.right)
+            if known and isinstance(tail, list) and target[len(target) - len(tail) :] == tail:
+                yield from self.value(node.left, target[: len(target) - len(tail)])
             return
         if isinstance(target, bool) or not isinstance(target, int | float):
             return
@@ -401,13 +417,55 @@ class Back:
                     those = [item for item, is_held in zip(items, held, strict=True) if is_held]
                     yield from _both(changes, lambda: self.value(group, those))
                 return
+            case ast.Compare(left=ast.Subscript(value=items, slice=ast.Name(id=left)), ops=[op], comparators=[group]):
+                if left == name and isinstance(op, ast.In | ast.Eq):
+                    those = self._kinds(items, group, held)
+                    yield from _both(changes, lambda: self.value(items, those))
+                return
         chosen = [self._choice(test, name, is_held) for is_held in held]
         if _FREE not in chosen:
             yield from _both(changes, lambda: self.value(loop.iter, chosen))
+        elif (each := self._each(node, target)) is not None:
+            yield each
+
+    def _each(self, node: ast.ListComp, target: list[Any]) -> Change | None:
+        """The first change for every item of a list, by itself."""
+        (loop,) = node.generators
+        known, items = self.now(loop.iter)
+        if not known or len(items) != len(target) or not isinstance(loop.target, ast.Name):
+            return None
+        whole: Change = {}
+        for item, value in zip(items, target, strict=True):
+            inner = Back(self.page, self.scope.over(**{loop.target.id: item}), self.config, self.opened)
+            one = next(inner.value(node.elt, value), None)
+            if one is None:
+                return None
+            whole |= one
+        return whole
+
+    def _kinds(self, node: ast.expr, group: ast.expr, held: Sequence[Any]) -> list[Any]:
+        """Kinds of layers, those of a group where they are to be held, and as they are elsewhere if they may."""
+        known, inside = self.now(group)
+        inside = (inside if isinstance(inside, list) else [inside]) if known else []
+        known, now = self.now(node)
+        now = list(now) if known and len(now) == len(held) else [None] * len(held)
+        inner = max(map(str, inside), key=len, default="")
+        outer = next(kind for kind in reversed(_KINDS) if kind not in inside)
+        return [
+            kind
+            if kind in (*_KINDS, "mlp", "moe") and (kind in inside) is bool(is_held)
+            else inner
+            if is_held
+            else outer
+            for kind, is_held in zip(now, held, strict=True)
+        ]
 
     def _choice(self, test: ast.expr, name: str, wanted: Any) -> Any:
         """What the variable of a loop may have been for a test to give a value."""
         said = [n.value for n in ast.walk(test) if isinstance(n, ast.Constant)]
+        match test:
+            case ast.Call(func=ast.Name(id="normal_quantile")):
+                said += numbers(NormalDist().cdf(wanted))
         for choice in [*said, *_KINDS, 1, 0, True, False]:
             try:
                 if evaluate(test, self.scope.over(**{name: choice})) == wanted:
@@ -420,6 +478,11 @@ class Back:
         """The layers that a rule picks: the one or two small numbers in the rule are tried."""
         (loop,) = node.generators
         assert isinstance(loop.target, ast.Name)
+        match loop.ifs:
+            case [ast.Compare(left=ast.Subscript(value=items), ops=[ast.In() | ast.Eq()], comparators=[group])]:
+                known, layers = self.now(loop.iter)
+                if known:
+                    yield from self.value(items, self._kinds(items, group, [layer in target for layer in layers]))
         inside = {n.id for test in loop.ifs for n in ast.walk(test) if isinstance(n, ast.Name)} - {loop.target.id}
         names = sorted(name for name in inside if name not in self.page.derived)
         if not names or len(names) > 2:

@@ -20,7 +20,7 @@ from .. import config as configs
 from ..definition import Definition
 from ..expression import Scope, evaluate
 from ..fields import Fields
-from .back import POOLING, TOKENIZER, Goal, applied, changes, equal
+from .back import POOLING, TOKENIZER, WEIGHTS, Goal, applied, changes, equal
 
 _MOST, _FEW = 400, 40
 """Changes that are tried for one key in one round, and of which each may need another."""
@@ -51,7 +51,8 @@ class Problem:
         """What the page's expressions see."""
         pooling = config.get(POOLING)
         settings = {**self.more.get("tokenizer_config", {}), **config.get(TOKENIZER, {})}
-        more = {"generation_config": {}, "files": [], **self.more, "tokenizer_config": settings, "pooling": pooling}
+        other = {"tokenizer_config": settings, "pooling": pooling, "weights": config.get(WEIGHTS, {})}
+        more = {"generation_config": {}, "files": [], **self.more, **other}
         given = {key: value for key, value in config.items() if not key.startswith("=")}
         page = self.page if self.defaults else replace(self.page, defaults={})
         return configs.scope(given, page, model_class=self.model_class, file_type=1, **more)
@@ -72,16 +73,18 @@ class Problem:
         order = [key for key in self.fields if key in at and not _elsewhere(key)]
         low, high, last = dict[str, int](), dict[str, int](), -1
         for key in order:
-            low[key] = last = next((i for i in at[key] if i > last), last)
+            low[key] = next((i for i in at[key] if i > last), len(self.expressions))
+            last = min(low[key], at[key][-1])
         last = len(self.expressions)
         for key in reversed(order):
-            high[key] = last = next((i for i in reversed(at[key]) if i < last), last)
+            high[key] = next((i for i in reversed(at[key]) if i < last), -1)
+            last = max(high[key], at[key][0])
         goals: dict[str, Goal] = {}
         for key, places in at.items():
             if not _elsewhere(key):
                 first = tuple(k for k, i in enumerate(places) if low.get(key, 0) <= i <= high.get(key, 0))
                 texts = tuple(self.expressions[i][1] for i in places)
-                goals[key] = Goal(texts, self.wanted(key), first or (0,))
+                goals[key] = Goal(texts, self.wanted(key), first)
         return goals | {fact.text: Goal((fact.text,), fact.value) for fact in self.facts}
 
     def wanted(self, key: str) -> Any:

@@ -40,6 +40,7 @@ _CLASSES = {
     ("t5", "t5"): "T5Tokenizer",
     ("xlm-roberta", "t5"): "XLMRobertaTokenizer",
 }
+_TOKENS = "tokenizer.ggml.tokens"
 _BYTES_APART = ("llama-hf", "xverse", "deci")
 """Schemes that read BPE with byte fallback from ``tokenizer.json``."""
 
@@ -53,9 +54,10 @@ def fits(scheme: str, file: GGUFFile) -> bool:
 def ids(file: GGUFFile) -> dict[str, int]:
     """Special tokens by the names that configurations use, in the file's order.
 
-    Those that stand apart from the others are not among them: an architecture sets them after all else.
+    Those that stand apart from the others are not among them: an architecture sets them before or after all else.
     """
     keys = list(file.metadata)
+    keys = keys[keys.index(_TOKENS) :] if _TOKENS in keys else keys
     first = next((i for i, key in enumerate(keys) if _kind(key)), len(keys))
     together = takewhile(bool, map(_kind, keys[first:]))
     return {kind: int(file.metadata[key]) for kind, key in zip(together, keys[first:], strict=False)}

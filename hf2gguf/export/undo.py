@@ -57,7 +57,7 @@ def undone(parts: Sequence[Source], pipes: Sequence[Steps], scope: Scope) -> Sou
     while any(pipes):
         for k in range(len(parts)):
             while pipes[k] and pipes[k][-1][0] not in (*_ROWS, *_COLUMNS):
-                made = _one(parts[k], pipes[k][-1], scope)
+                made = _one(parts[k], pipes[k], scope)
                 if made is None:
                     return None
                 parts[k], pipes[k] = made, pipes[k][:-1]
@@ -164,14 +164,15 @@ def _from_columns(parts: Sequence[Source], tails: Sequence[Steps], scope: Scope)
 # ------------------------------------------------------------------------------------------------------ one by one
 
 
-def _one(source: Source, step: tuple[str, tuple[str, ...]], scope: Scope) -> Source | None:
-    name, texts = step
+def _one(source: Source, steps: Steps, scope: Scope) -> Source | None:
+    """The tensor before the last of some steps."""
+    *before, (name, texts) = steps
     if name in _NOTHING:
         return source
     if name == "transpose":
         return transform.transpose(source)
     if name in ("reshape", "squeeze"):
-        return _reshaped(source, name, texts, scope)
+        return _reshaped(source, name, texts, scope, flat=not before)
     if name in ("add", "mul"):
         return _arithmetic(source, name, texts[0], scope)
     if name == "neg_exp":
@@ -187,14 +188,18 @@ def _one(source: Source, step: tuple[str, tuple[str, ...]], scope: Scope) -> Sou
     return None
 
 
-def _reshaped(source: Source, name: str, texts: tuple[str, ...], scope: Scope) -> Source | None:
-    """The shape before: of those that make sense, the first from which the operation gives this one."""
+def _reshaped(source: Source, name: str, texts: tuple[str, ...], scope: Scope, *, flat: bool) -> Source | None:
+    """The shape before: of those that make sense, the first from which the operation gives this one.
+
+    A vector may have been one (``flat``), or a row of a matrix.
+    """
     shape = source.shape
     total = prod(shape)
     if name == "squeeze":
         return transform.reshape(source, shape[0], 1, *shape[1:]) if len(shape) == 2 else source
     wanting: dict[str, int] = {}
-    for before in [(total // shape[-1], shape[-1])] * (len(shape) > 2) + [(total,), (total // shape[-1], shape[-1])]:
+    matrix = (total // shape[-1], shape[-1])
+    for before in [(total,), matrix] if flat and len(shape) <= 2 else [matrix, (total,)]:
         inner = scope.over(shape=list(before))
         wanted = [_number(text, inner) for text in texts]
         known = prod(n for n in wanted if n not in (None, -1))
