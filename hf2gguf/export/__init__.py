@@ -31,7 +31,7 @@ from ..general import CARD, SAMPLING
 from ..outtype import OUTTYPES
 from ..transform import constant
 from . import tokenizer
-from .back import POOLING, TOKENIZER, WEIGHTS
+from .change import POOLING, TOKENIZER, WEIGHTS
 from .origin import Given, find
 from .vocabulary import read
 

@@ -7,63 +7,28 @@ may propose too much, and proposes the likeliest first.
 from __future__ import annotations
 
 import ast
-import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, product
-from statistics import NormalDist
+from itertools import chain
 from typing import Any
-
-import numpy as np
 
 from gguf_py import KQuantsError
 
 from ..definition import Definition
 from ..expression import Scope, evaluate, parse
 from ..rope import llama3_factors
+from .change import FREE, POOLING, TOKENIZER, WEIGHTS, Change, Path, both, concrete, equal, numbers
+from .loops import loop
 
-Path = tuple[str, ...]
-Change = dict[Path, Any]
-
-POOLING, TOKENIZER, WEIGHTS = "=pooling", "=tokenizer_config", "=weights"
-"""Entries of a configuration in the making that belong into other files; of weights, lists of numbers by name."""
-
-_FREE = object()
-"""A value that something else must tell, as long as there is one."""
-_MOST = 24
-"""Changes for one part of an expression that are combined with those for another."""
 _USUAL = (
     "num_hidden_layers max_position_embeddings hidden_size intermediate_size num_attention_heads num_key_value_heads "
     "rms_norm_eps layer_norm_eps num_local_experts num_experts num_experts_per_tok"
 ).split()
-_KINDS = ("full_attention", "sliding_attention", "linear_attention", "attention", "conv", "mamba")
-"""What configurations call the layers of a mixed model."""
-_GUESSES: dict[str, tuple[Any, ...]] = {"rope_type": ("longrope", "yarn", "linear", "dynamic", "default")}
 _LLAMA3 = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 _TOP = ("rope_theta", "partial_rotary_factor")
 """Rope parameters that stand beside the others' mapping."""
-
-
-def applied(config: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    """The configuration with other values at some paths."""
-    changed = copy.deepcopy(dict(config))
-    for path, value in change.items():
-        place = changed
-        for part in path[:-1]:
-            if not isinstance(place.get(part), dict):
-                place[part] = {}
-            place = place[part]
-        place[path[-1]] = copy.deepcopy(value)
-    return changed
-
-
-def equal(a: Any, b: Any) -> bool:
-    """Whether two values are the same, lists of numbers as float32."""
-    if isinstance(a, list) and isinstance(b, list) and a and isinstance(a[0], int | float):
-        return len(a) == len(b) and np.array_equal(np.asarray(a, np.float32), np.asarray(b, np.float32))
-    return bool(a == b)
 
 
 @dataclass(frozen=True)
@@ -83,52 +48,18 @@ def changes(page: Definition, scope: Scope, config: Mapping[str, Any], goal: Goa
     back, value = Back(page, scope, config), goal.value
     nodes = [parse(text) for text in goal.texts]
     if value is None:
-        yield from _concrete(back.together([(node, None) for node in nodes]))
+        yield from concrete(back.together([(node, None) for node in nodes]))
         return
     for k in goal.first:
         before, (node, *behind) = [(n, None) for n in nodes[:k]], nodes[k:]
         if not behind:
-            yield from _concrete(back.together([(node, value), *before]))
+            yield from concrete(back.together([(node, value), *before]))
             continue
         nothing, last = [(n, None) for n in behind], behind[-1]
-        yield from _concrete(back.together([(last, value), (node, value), *before]))
-        yield from _concrete(back.together([(node, value), *nothing, *before]))
-        yield from _concrete(back.together([(last, value), (node, _FREE), *before]))
-    yield from _concrete(back.value(nodes[-1], value))
-
-
-def _concrete(changes: Iterable[Change]) -> Iterator[Change]:
-    """Changes with something in every place that was left free."""
-    for change in changes:
-        free = [path for path, value in change.items() if value is _FREE]
-        for values in product(*(_GUESSES.get(path[-1], (True, 1)) for path in free)):
-            yield change | dict(zip(free, values, strict=True))
-
-
-def _both(first: Iterable[Change], second: Any) -> Iterator[Change]:
-    """What each of the first and each of the second asks for, unless they contradict."""
-    for one in islice(first, _MOST):
-        for other in islice(second(), _MOST):
-            merged = dict(one)
-            for path, value in other.items():
-                if path in merged and merged[path] is not _FREE:
-                    if value is not _FREE and merged[path] != value:
-                        break
-                else:
-                    merged[path] = value
-            else:
-                yield merged
-
-
-def numbers(value: float) -> Iterator[int | float]:
-    """Numbers near a computed one that somebody may have written: whole, then of few digits."""
-    if not np.isfinite(value):
-        return
-    said: list[int | float] = []
-    if abs(value) < 1 << 53 and abs(value - round(value)) < 1e-3 * max(1.0, abs(value)):
-        said.append(round(value))
-    said.extend(float(f"{value:.{digits}g}") for digits in (1, 2, 3, 4, 5, 6, 7, 9, 12, 17))
-    yield from dict.fromkeys(said)
+        yield from concrete(back.together([(last, value), (node, value), *before]))
+        yield from concrete(back.together([(node, value), *nothing, *before]))
+        yield from concrete(back.together([(last, value), (node, FREE), *before]))
+    yield from concrete(back.value(nodes[-1], value))
 
 
 class Back:
@@ -148,9 +79,13 @@ class Back:
         except KQuantsError:
             return False, None
 
+    def within(self, **names: Any) -> Back:
+        """The same inside a loop."""
+        return Back(self.page, self.scope.over(**names), self.config, self.opened)
+
     def value(self, node: ast.expr, target: Any) -> Iterator[Change]:
         """Changes that may make a node give ``target``."""
-        if target is not _FREE:
+        if target is not FREE:
             known, value = self.now(node)
             if known and equal(value, target):
                 yield {}
@@ -174,14 +109,14 @@ class Back:
                         yield from self.truth(part, wanted)
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 yield from self._compared(left, op, right, wanted)
-            case ast.Call(func=ast.Name(id=name), args=[ast.ListComp() as loop]) if name in ("all", "any"):
-                yield from self._listcomp(loop, [wanted] * int(self.scope.get("block_count") or 1))
+            case ast.Call(func=ast.Name(id=name), args=[ast.ListComp() as each]) if name in ("all", "any"):
+                yield from loop(self, each, [wanted] * int(self.scope.get("block_count") or 1))
             case ast.Call(func=ast.Name(id="is_list"), args=[inner]) if wanted:
-                yield from self.value(inner, _FREE)
+                yield from self.value(inner, FREE)
             case ast.Call(func=ast.Name(id="has"), args=[ast.Constant(value=str(name))]):
-                yield from self.value(ast.Name(name), _FREE if wanted else None)
+                yield from self.value(ast.Name(name), FREE if wanted else None)
             case _:
-                for guess in (_FREE, True, 1) if wanted else (None, False, 0):
+                for guess in (FREE, True, 1) if wanted else (None, False, 0):
                     yield from self.value(node, guess)
 
     def together(self, wanted: Sequence[tuple[ast.expr, Any]]) -> Iterator[Change]:
@@ -189,13 +124,13 @@ class Back:
         (node, target), *others = wanted
         found: Iterable[Change] = self.value(node, target)
         for node, target in others:
-            found = _both(found, partial(self.value, node, target))
+            found = both(found, partial(self.value, node, target))
         return iter(found)
 
     def _all(self, nodes: list[ast.expr], wanted: bool) -> Iterator[Change]:
         changes = self.truth(nodes[0], wanted)
         for node in nodes[1:]:
-            changes = _both(changes, partial(self.truth, node, wanted))
+            changes = both(changes, partial(self.truth, node, wanted))
         return iter(changes)
 
     def _compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr, wanted: bool) -> Iterator[Change]:
@@ -203,7 +138,7 @@ class Back:
         if not known:
             return
         if wanted and isinstance(op, ast.In) and isinstance(right, ast.Name) and right.id == "weights":
-            yield {(WEIGHTS, self.now(left)[1]): _FREE}
+            yield {(WEIGHTS, self.now(left)[1]): FREE}
             return
         if isinstance(op, ast.NotEq | ast.IsNot | ast.NotIn):
             wanted = not wanted
@@ -211,7 +146,7 @@ class Back:
             for item in value if wanted else (None, "default", False):
                 yield from self.value(left, item)
         elif isinstance(op, ast.Eq | ast.NotEq | ast.Is | ast.IsNot):
-            for item in (value,) if wanted else ((_FREE,) if value is None else (None, _FREE)):
+            for item in (value,) if wanted else ((FREE,) if value is None else (None, FREE)):
                 yield from self.value(left, item)
 
     # ---------------------------------------------------------------------------------------------- names and keys
@@ -265,7 +200,7 @@ class Back:
         elif isinstance(node.slice, ast.Slice):
             yield from self._sliced(node, target)
         elif (path := self._path(node.value)) is not None and path[0] == WEIGHTS:
-            yield {path: target if target in (None, _FREE) else [target]}
+            yield {path: target if target in (None, FREE) else [target]}
         else:
             yield from self._at(node, target)
 
@@ -282,14 +217,14 @@ class Back:
             if said is not None:
                 known, name = self.now(said)
                 if known:
-                    yield from _both(self.value(value, target), partial(self.value, key, name))
+                    yield from both(self.value(value, target), partial(self.value, key, name))
         if target is None:
             yield from self.value(key, None)
 
     # --------------------------------------------------------------------------------------------------- operators
 
     def _constant(self, node: ast.Constant, target: Any) -> Iterator[Change]:
-        if target is _FREE and node.value is not None:
+        if target is FREE and node.value is not None:
             yield {}
 
     def _unaryop(self, node: ast.UnaryOp, target: Any) -> Iterator[Change]:
@@ -299,19 +234,20 @@ class Back:
     def _boolop(self, node: ast.BoolOp, target: Any) -> Iterator[Change]:
         *earlier, last = node.values
         if isinstance(node.op, ast.And):
-            yield from _both(self._all(earlier, True), lambda: self.value(last, target))
+            yield from both(self._all(earlier, True), lambda: self.value(last, target))
             if not target:
                 yield from self.truth(earlier[0], False)
             return
-        if target:
-            yield from self.value(node.values[0], target)
-        yield from _both(self._all(earlier, False), lambda: self.value(last, target))
+        alternatives = [both(self._all(earlier, False), lambda: self.value(last, target))]
+        if target:  # what is not there yet is rather computed
+            alternatives.insert(1 if not self.now(earlier[0])[1] else 0, self.value(earlier[0], target))
+        yield from chain(*alternatives)
 
     def _ifexp(self, node: ast.IfExp, target: Any) -> Iterator[Change]:
         known, held = self.now(node.test)
         for side in (True, False) if not known or held else (False, True):
             branch = node.body if side else node.orelse
-            yield from _both(self.truth(node.test, side), partial(self.value, branch, target))
+            yield from both(self.truth(node.test, side), partial(self.value, branch, target))
 
     def _compare(self, node: ast.Compare, target: Any) -> Iterator[Change]:
         if isinstance(target, bool):
@@ -336,6 +272,9 @@ class Back:
                     yield from self.value(unknown, number)
 
     # ----------------------------------------------------------------------------------------------------- functions
+
+    def _listcomp(self, node: ast.ListComp, target: Any) -> Iterator[Change]:
+        yield from loop(self, node, target)
 
     def _call(self, node: ast.Call, target: Any) -> Iterator[Change]:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
@@ -390,110 +329,6 @@ class Back:
             said = {**_LLAMA3, "factor": factor, "original_max_position_embeddings": context}
             if llama3_factors({**said, "rope_theta": theta}, 2 * len(spelled)) == spelled:
                 yield {("rope_scaling",): said}
-
-    def _listcomp(self, node: ast.ListComp, target: Any) -> Iterator[Change]:
-        (loop,) = node.generators
-        if not isinstance(target, list) or not isinstance(loop.target, ast.Name):
-            return
-        name, element = loop.target.id, node.elt
-        if loop.ifs:
-            yield from self._filtered(node, target)
-            return
-        if isinstance(element, ast.IfExp) and isinstance(element.orelse, ast.Constant):
-            usual = element.orelse.value
-            held = [item != usual for item in target]
-            values = {item for item in target if item != usual} or {None}
-            if len(values) > 1:
-                return
-            (value,) = values
-            changes: Iterable[Change] = [{}] if value is None else list(self.value(element.body, value))
-            test: ast.expr = element.test
-        else:
-            held, changes, test = target, [{}], element
-        match test:
-            case ast.Compare(left=ast.Name(id=left), ops=[ast.In()], comparators=[group]) if left == name:
-                known, items = self.now(loop.iter)
-                if known and len(items) == len(held):
-                    those = [item for item, is_held in zip(items, held, strict=True) if is_held]
-                    yield from _both(changes, lambda: self.value(group, those))
-                return
-            case ast.Compare(left=ast.Subscript(value=items, slice=ast.Name(id=left)), ops=[op], comparators=[group]):
-                if left == name and isinstance(op, ast.In | ast.Eq):
-                    those = self._kinds(items, group, held)
-                    yield from _both(changes, lambda: self.value(items, those))
-                return
-        chosen = [self._choice(test, name, is_held) for is_held in held]
-        if _FREE not in chosen:
-            yield from _both(changes, lambda: self.value(loop.iter, chosen))
-        elif (each := self._each(node, target)) is not None:
-            yield each
-
-    def _each(self, node: ast.ListComp, target: list[Any]) -> Change | None:
-        """The first change for every item of a list, by itself."""
-        (loop,) = node.generators
-        known, items = self.now(loop.iter)
-        if not known or len(items) != len(target) or not isinstance(loop.target, ast.Name):
-            return None
-        whole: Change = {}
-        for item, value in zip(items, target, strict=True):
-            inner = Back(self.page, self.scope.over(**{loop.target.id: item}), self.config, self.opened)
-            one = next(inner.value(node.elt, value), None)
-            if one is None:
-                return None
-            whole |= one
-        return whole
-
-    def _kinds(self, node: ast.expr, group: ast.expr, held: Sequence[Any]) -> list[Any]:
-        """Kinds of layers, those of a group where they are to be held, and as they are elsewhere if they may."""
-        known, inside = self.now(group)
-        inside = (inside if isinstance(inside, list) else [inside]) if known else []
-        known, now = self.now(node)
-        now = list(now) if known and len(now) == len(held) else [None] * len(held)
-        inner = max(map(str, inside), key=len, default="")
-        outer = next(kind for kind in reversed(_KINDS) if kind not in inside)
-        return [
-            kind
-            if kind in (*_KINDS, "mlp", "moe") and (kind in inside) is bool(is_held)
-            else inner
-            if is_held
-            else outer
-            for kind, is_held in zip(now, held, strict=True)
-        ]
-
-    def _choice(self, test: ast.expr, name: str, wanted: Any) -> Any:
-        """What the variable of a loop may have been for a test to give a value."""
-        said = [n.value for n in ast.walk(test) if isinstance(n, ast.Constant)]
-        match test:
-            case ast.Call(func=ast.Name(id="normal_quantile")):
-                said += numbers(NormalDist().cdf(wanted))
-        for choice in [*said, *_KINDS, 1, 0, True, False]:
-            try:
-                if evaluate(test, self.scope.over(**{name: choice})) == wanted:
-                    return choice
-            except KQuantsError:
-                continue
-        return _FREE
-
-    def _filtered(self, node: ast.ListComp, target: list[Any]) -> Iterator[Change]:
-        """The layers that a rule picks: the one or two small numbers in the rule are tried."""
-        (loop,) = node.generators
-        assert isinstance(loop.target, ast.Name)
-        match loop.ifs:
-            case [ast.Compare(left=ast.Subscript(value=items), ops=[ast.In() | ast.Eq()], comparators=[group])]:
-                known, layers = self.now(loop.iter)
-                if known:
-                    yield from self.value(items, self._kinds(items, group, [layer in target for layer in layers]))
-        inside = {n.id for test in loop.ifs for n in ast.walk(test) if isinstance(n, ast.Name)} - {loop.target.id}
-        names = sorted(name for name in inside if name not in self.page.derived)
-        if not names or len(names) > 2:
-            return
-        for values in product(range(33), repeat=len(names)):
-            said = dict(zip(names, values, strict=True))
-            try:
-                if evaluate(node, self.scope.over(**said)) == target:
-                    yield {(name,): value for name, value in said.items()}
-            except KQuantsError:
-                continue
 
 
 def _undone(op: ast.operator, side: int, result: float, other: float) -> float:

@@ -20,7 +20,8 @@ from .. import config as configs
 from ..definition import Definition
 from ..expression import Scope, evaluate
 from ..fields import Fields
-from .back import POOLING, TOKENIZER, WEIGHTS, Goal, applied, changes, equal
+from .back import Goal, changes
+from .change import POOLING, TOKENIZER, WEIGHTS, applied, equal
 
 _MOST, _FEW = 400, 40
 """Changes that are tried for one key in one round, and of which each may need another."""
