@@ -51,8 +51,8 @@ def concrete(changes: Iterable[Change]) -> Iterator[Change]:
 
 def both(first: Iterable[Change], second: Callable[[], Iterable[Change]]) -> Iterator[Change]:
     """What each of the first and each of the second asks for, unless they contradict."""
-    for one in islice(first, _MOST):
-        for other in islice(second(), _MOST):
+    for one in islice(distinct(first), _MOST):
+        for other in islice(distinct(second()), _MOST):
             merged = dict(one)
             for path, value in other.items():
                 if path in merged and merged[path] is not FREE:
@@ -62,6 +62,16 @@ def both(first: Iterable[Change], second: Callable[[], Iterable[Change]]) -> Ite
                     merged[path] = value
             else:
                 yield merged
+
+
+def distinct(changes: Iterable[Change]) -> Iterator[Change]:
+    """Each change once."""
+    seen: set[str] = set()
+    for change in changes:
+        spelled = repr(change)
+        if spelled not in seen:
+            seen.add(spelled)
+            yield change
 
 
 def numbers(value: float) -> Iterator[int | float]:

@@ -100,7 +100,7 @@ def _origins(given: Given) -> Iterator[Origin]:
         facts += [Fact(size, len(given.vocabulary.texts))] if given.vocabulary.texts else []
         facts += names.facts(page, given.sources)
         page = replace(page, architecture=given.architecture)
-        more, base = _seen(given, page), _base(given, str(page.vocabulary["scheme"]))
+        more, base = _seen(given, page), _base(given, page)
         for kind, model_class in _classes(page, given):
             problem = Problem(page, given.file.fields, model_class, tuple(facts), more)
             config, score = solve(problem, {"architectures": [model_class], "model_type": kind, **base})
@@ -152,10 +152,12 @@ def _weights(source: Source | None) -> list[float] | None:
     return spelled
 
 
-def _base(given: Given, scheme: str) -> dict[str, Any]:
+def _base(given: Given, page: Definition) -> dict[str, Any]:
     """What a configuration says besides what its page asks for."""
     file, vocabulary = given.file, given.vocabulary
-    special = tokenizer.wanted(file, vocabulary, scheme)
+    special = tokenizer.wanted(file, vocabulary, str(page.vocabulary["scheme"]))
+    own = {tokenizer.kind(key): file.metadata.get(key) for key in (*dict(page.metadata), *page.before, *page.after)}
+    special |= {kind: number for kind, number in own.items() if kind and isinstance(number, int)}
     said: dict[str, Any] = {f"{kind}_token_id": number for kind, number in special.items()}
     types = file.metadata.get("tokenizer.ggml.token_type_count")
     said |= {} if types is None else {"type_vocab_size": types}

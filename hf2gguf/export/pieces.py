@@ -49,8 +49,14 @@ def write_model(vocabulary: Vocabulary, file: GGUFFile, folder: Path) -> dict[st
     if marked:
         raise KQuantsError(f"{file.path}: {len(marked) + 1} tokens are marked unknown, a SentencePiece model has one")
     kinds[unknown] = TokenKind.UNKNOWN
+    spelled = list(texts)
+    if TokenKind.BYTE in kinds:  # of which there are 256 or none: tokens that were added lie over the others
+        there = {text for text, kind in zip(texts, kinds, strict=True) if kind == TokenKind.BYTE}
+        lost = (f"<0x{byte:02X}>" for byte in range(256) if f"<0x{byte:02X}>" not in there)
+        for i, text in zip(added, lost, strict=False):
+            spelled[i], kinds[i] = text, TokenKind.BYTE
     prefix = bool(file.metadata.get("tokenizer.ggml.add_space_prefix", True))
-    data = model(texts[:end], scores[:end], kinds[:end], _ids(file, unknown), prefix=prefix)
+    data = model(spelled[:end], scores[:end], kinds[:end], _ids(file, unknown), prefix=prefix)
     (folder / "tokenizer.model").write_bytes(data)
     if not added:
         return {}

@@ -21,10 +21,12 @@ from ..definition import Definition
 from ..expression import Scope, evaluate
 from ..fields import Fields
 from .back import Goal, changes
-from .change import POOLING, TOKENIZER, WEIGHTS, applied, equal
+from .change import POOLING, TOKENIZER, WEIGHTS, applied, distinct, equal
 
 _MOST, _FEW = 400, 40
-"""Changes that are tried for one key in one round, and of which each may need another."""
+"""Changes that are tried for one key in one round, and of those that others may have to follow."""
+_SPOILT = 3
+"""Keys that a change may put wrong for others to put right."""
 _ROUNDS = 8
 
 
@@ -53,7 +55,7 @@ class Problem:
         pooling = config.get(POOLING)
         settings = {**self.more.get("tokenizer_config", {}), **config.get(TOKENIZER, {})}
         other = {"tokenizer_config": settings, "pooling": pooling, "weights": config.get(WEIGHTS, {})}
-        more = {"generation_config": {}, "files": [], **self.more, **other}
+        more = {"generation_config": {}, "files": [], "folder": "", "card": "", **self.more, **other}
         given = {key: value for key, value in config.items() if not key.startswith("=")}
         page = self.page if self.defaults else replace(self.page, defaults={})
         return configs.scope(given, page, model_class=self.model_class, file_type=1, **more)
@@ -140,7 +142,7 @@ def improve(problem: Problem, config: dict[str, Any]) -> tuple[dict[str, Any], S
             if key in best.keys:
                 config, best = _try(problem, config, best, goal)
         if best == before and not best.perfect:
-            config, best = _try_two(problem, config, best)
+            config, best = _try_more(problem, config, best)
         if best.perfect or best == before:
             break
     return config, best
@@ -152,7 +154,7 @@ def _proposed(problem: Problem, config: Mapping[str, Any], goal: Goal, most: int
         scope = problem.scope(config)
     except KQuantsError:
         return
-    for change in islice(changes(problem.page, scope, config, goal), most):
+    for change in islice(distinct(changes(problem.page, scope, config, goal)), most):
         yield applied(config, change)
 
 
@@ -168,16 +170,19 @@ def _try(problem: Problem, config: dict[str, Any], best: Score, goal: Goal) -> t
     return kept, nearest
 
 
-def _try_two(problem: Problem, config: dict[str, Any], best: Score) -> tuple[dict[str, Any], Score]:
-    """The configuration after a change that puts one thing right and another wrong, and a change for that other."""
+def _try_more(problem: Problem, config: dict[str, Any], best: Score) -> tuple[dict[str, Any], Score]:
+    """The configuration after a change that puts one thing right and a few others wrong, and changes for those."""
     for key in sorted(best.keys):
         for changed in _proposed(problem, config, problem.goals[key], _FEW):
             found = score(problem, changed)
             spoilt = found.keys - best.keys
-            if key not in found.keys and len(spoilt) == 1:
-                repaired, then = _try(problem, changed, found, problem.goals[next(iter(spoilt))])
-                if then < best:
-                    return repaired, then
+            if key in found.keys or len(spoilt) > _SPOILT:
+                continue
+            for other in sorted(spoilt):
+                if other in found.keys:
+                    changed, found = _try(problem, changed, found, problem.goals[other])
+            if found < best:
+                return changed, found
     return config, best
 
 
@@ -213,7 +218,7 @@ def score(problem: Problem, config: Mapping[str, Any]) -> Score:
                 missed.add(fact.text)
         except KQuantsError:
             broken.add(fact.text)
-    keys = frozenset(missed | broken)
+    keys = frozenset(missed | broken & problem.goals.keys())
     return Score(len(keys), len(broken), keys)
 
 

@@ -40,7 +40,7 @@ _CLASSES = {
     ("t5", "t5"): "T5Tokenizer",
     ("xlm-roberta", "t5"): "XLMRobertaTokenizer",
 }
-_TOKENS = "tokenizer.ggml.tokens"
+_TOKENS, _TEMPLATE = "tokenizer.ggml.tokens", "tokenizer.chat_template"
 _BYTES_APART = ("llama-hf", "xverse", "deci")
 """Schemes that read BPE with byte fallback from ``tokenizer.json``."""
 
@@ -58,12 +58,13 @@ def ids(file: GGUFFile) -> dict[str, int]:
     """
     keys = list(file.metadata)
     keys = keys[keys.index(_TOKENS) :] if _TOKENS in keys else keys
-    first = next((i for i, key in enumerate(keys) if _kind(key)), len(keys))
-    together = takewhile(bool, map(_kind, keys[first:]))
-    return {kind: int(file.metadata[key]) for kind, key in zip(together, keys[first:], strict=False)}
+    keys = keys[: keys.index(_TEMPLATE)] if _TEMPLATE in keys else keys
+    first = next((i for i, key in enumerate(keys) if kind(key)), len(keys))
+    together = takewhile(bool, map(kind, keys[first:]))
+    return {name: int(file.metadata[key]) for name, key in zip(together, keys[first:], strict=False)}
 
 
-def _kind(key: str) -> str:
+def kind(key: str) -> str:
     """What configurations call the special token of a key; nothing for other keys."""
     found = re.fullmatch(r"tokenizer\.ggml\.(\w+)_token_id", key)
     return "" if found is None else _IDS.get(found[1], found[1])
@@ -120,7 +121,7 @@ def wanted(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, int
 
 
 def _templates(file: GGUFFile) -> dict[str, Any]:
-    key = "tokenizer.chat_template"
+    key = _TEMPLATE
     found = {
         k.removeprefix(key).lstrip("."): v for k, v in file.metadata.items() if k == key or k.startswith(f"{key}.")
     }

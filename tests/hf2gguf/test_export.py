@@ -21,14 +21,12 @@ from tests.command import TINY, done, kquants, reference_digests, sha256
 from .models import write
 from .zoo import ZOO
 
-EXACT = """
-    tiny-llama Acme-Llama-3-300K-Instruct-v1.1 llama-bpe llama-odd llama-yarn llama-ternary tiny-mistral
-    tiny-mixtral tiny-smollm3 tiny-arcee tiny-granite tiny-qwen2 tiny-qwen3 tiny-qwen2moe tiny-qwen3moe
-    tiny-gemma gemma-half tiny-gemma2 tiny-gpt2 tiny-starcoder tiny-starcoder2 tiny-stablelm tiny-olmo2
-    tiny-olmoe tiny-seed-oss tiny-command-r tiny-exaone tiny-ernie tiny-hunyuan tiny-orion tiny-bailingmoe
-    tiny-codeshell tiny-refact tiny-maincoder tiny-eurobert tiny-llada-moe tiny-jais2 tiny-deepseek
-""".split()
-"""Models of the zoo whose way back is exact."""
+NOT_EXACT = {
+    "gpt-oss-mxfp4": "rounded to F16",  # safetensors have no MXFP4
+    "tiny-openelm": "what was made of it does not convert",  # widths of layers are rounded products
+    "tiny-granite4-vision": "granite.deepstack_mapping",  # a rule about the layers of what the model sees with
+}
+"""Models of the zoo whose way back is not exact, and what is said of it."""
 
 
 def converted(folder: Path, path: Path, outtype: str = "f16") -> Path:
@@ -45,12 +43,27 @@ def exported(path: Path, folder: Path) -> Exported:
 
 
 @pytest.mark.filterwarnings("ignore:.*unknown pre-tokenizer")
-@pytest.mark.parametrize("name", EXACT)
-def test_there_and_back_and_there_again(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ZOO)
+def test_there_and_back(tmp_path: Path, name: str) -> None:
     first = converted(write(ZOO[name], tmp_path / "model"), tmp_path / "first.gguf")
     (tmp_path / "back").mkdir()
-    found = exported(first, tmp_path / "back" / "model")
+    try:
+        found = exported(first, tmp_path / "back" / "model")
+    except KQuantsError as fault:
+        assert NOT_EXACT[name] in str(fault)
+        return
+    if name in NOT_EXACT:
+        assert not found.exact
+        assert NOT_EXACT[name] in "rounded to F16" if found.rounded else NOT_EXACT[name] in [k.key for k in found.keys]
+        return
     assert found.exact, found
+
+
+@pytest.mark.parametrize("name", ["tiny-t5", "tiny-mixtral", "tiny-bert"])
+def test_exact_is_no_empty_word(tmp_path: Path, name: str) -> None:
+    first = converted(write(ZOO[name], tmp_path / "model"), tmp_path / "first.gguf")
+    (tmp_path / "back").mkdir()
+    assert exported(first, tmp_path / "back" / "model").exact
     second = converted(tmp_path / "back" / "model", tmp_path / "second.gguf")
     assert first.read_bytes() == second.read_bytes()
 
