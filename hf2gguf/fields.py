@@ -21,7 +21,7 @@ _FLOATS = """
     general.sampling.top_p general.sampling.min_p general.sampling.xtc_probability general.sampling.xtc_threshold
     general.sampling.temp general.sampling.penalty_repeat general.sampling.mirostat_tau general.sampling.mirostat_eta
 """.split()
-_SHARED = ("general.", "tokenizer.", "split.", "diffusion.", "xielu.")
+SHARED = ("general.", "tokenizer.", "split.", "diffusion.", "xielu.")
 """Prefixes of keys that belong to no architecture."""
 _TEXTS = ("type", "layout", "activation", "name")
 """How an architecture's keys end whose values are texts."""
@@ -45,7 +45,7 @@ class Fields:
         if value is None or (isinstance(value, (str, list, tuple)) and not value):
             return
         known = _KNOWN.get(key)
-        if not key.startswith(_SHARED):
+        if not key.startswith(SHARED):
             key = f"{self.architecture}.{key}"
         if isinstance(value, (list, tuple)):
             self.add([Field.of(key, list(value))])
@@ -74,7 +74,7 @@ class Fields:
 def _type(key: str, value: Any) -> ValueType:
     if isinstance(value, bool):
         return ValueType.BOOL
-    if isinstance(value, str) and (key.startswith(_SHARED) or key.endswith(_TEXTS)):
+    if isinstance(value, str) and (key.startswith(SHARED) or key.endswith(_TEXTS)):
         return ValueType.STRING
     if isinstance(value, int):
         return ValueType.UINT32

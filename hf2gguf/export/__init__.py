@@ -86,10 +86,10 @@ def export(file: GGUFFile, folder: Path, progress: Callable[[int], None] = lambd
 
 
 def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exported:
-    rounded = any(t.type.quantized for t in file.tensors.values())
     f16 = tensor_type("F16")
     sources = {n: converted(s, f16) if s.type.quantized else s for n, s in of_tensors(dict(file.tensors)).items()}
     given = Given(file, read(file), sources)
+    rounded = not given.exact
     origin, shards = find(given)
     settings = tokenizer.write(file, given.vocabulary, folder, origin.scheme)
     config = dict(origin.config)

@@ -69,6 +69,7 @@ class Back:
         self, page: Definition, scope: Scope, config: Mapping[str, Any], opened: frozenset[str] = frozenset()
     ) -> None:
         self.page, self.scope, self.config, self.opened = page, scope, config, opened
+        self.rope = "rope_parameters" if any("rope_parameters" in d for d in page.defaults.values()) else "rope_scaling"
         # Whether the page has rope parameters in a mapping for each kind of attention.
         self.nested = any("rope['full_attention']" in text for _, text in page.metadata)
 
@@ -165,9 +166,9 @@ class Back:
         """Where in the configuration a mapping lies, or a value in it."""
         match node:
             case ast.Name(id="rope_full") if self.nested:
-                return ("rope_scaling", "full_attention")
+                return (self.rope, "full_attention")
             case ast.Name(id="rope" | "rope_full"):
-                return ("rope_scaling",)
+                return (self.rope,)
             case ast.Name(id="tokenizer_config"):
                 return (TOKENIZER,)
             case ast.Subscript(value=ast.Name(id="weights"), slice=key):
@@ -182,16 +183,16 @@ class Back:
                 outer = self._path(inner)
             case _:
                 return None
-        if outer == ("rope_scaling",) and name in _TOP:
+        if outer == (self.rope,) and name in _TOP:
             return (name,)
-        if outer == ("rope_scaling", "sliding_attention") and not self.nested:
+        if outer == (self.rope, "sliding_attention") and not self.nested:
             known = {key for kind in self.page.defaults.values() for key in kind}
             return ("swa_rope_theta" if "swa_rope_theta" in known else "rope_local_base_freq",)
         return None if outer is None else (*outer, name)
 
     def _at(self, node: ast.expr, target: Any) -> Iterator[Change]:
         path = self._path(node)
-        if path is not None and not (len(path) == 1 and path[0] in ("vision_config", "rope_scaling")):
+        if path is not None and not (len(path) == 1 and path[0] in ("vision_config", self.rope)):
             yield {path: target}
 
     def _subscript(self, node: ast.Subscript, target: Any) -> Iterator[Change]:
@@ -328,7 +329,7 @@ class Back:
         for context in (8192, 4096, 2048, 16384, 32768):
             said = {**_LLAMA3, "factor": factor, "original_max_position_embeddings": context}
             if llama3_factors({**said, "rope_theta": theta}, 2 * len(spelled)) == spelled:
-                yield {("rope_scaling",): said}
+                yield {(self.rope,): said}
 
 
 def _undone(op: ast.operator, side: int, result: float, other: float) -> float:

@@ -60,10 +60,13 @@ def tensors(page: Definition, scope: Scope, sources: Mapping[str, Source]) -> li
     Converting reads shard by shard and a shard's tensors by name: where the model's order is another, a new shard
     begins. Raises KQuantsError naming a tensor that cannot be taken back.
     """
-    # Experts one by one where a page knows them so, unless their order tells that they were together.
-    found = [_shards(page, scope, sources, singly) for singly in (True, False)]
     wanted = [name for name in sources if name not in page.generate]
-    return next((shards for shards in found if _order(page, scope, shards) == wanted), found[0])
+    # Experts one by one where a page knows them so, unless their order tells that they were together.
+    shards = _shards(page, scope, sources, singly=True)
+    if _order(page, scope, shards) == wanted:
+        return shards
+    others = _shards(page, scope, sources, singly=False)
+    return others if _order(page, scope, others) == wanted else shards
 
 
 def _order(page: Definition, scope: Scope, shards: Sequence[Mapping[str, Source]]) -> list[str]:
@@ -71,11 +74,11 @@ def _order(page: Definition, scope: Scope, shards: Sequence[Mapping[str, Source]
     every = {name: source for shard in shards for name, source in shard.items()}
     try:
         return [name for name, _ in map_tensors(every, replace(page, generate={}), scope, "the export")]
-    except KQuantsError:
+    except (KQuantsError, TypeError):  # a layer count that is none
         return []
 
 
-def _shards(page: Definition, scope: Scope, sources: Mapping[str, Source], singly: bool) -> list[dict[str, Source]]:
+def _shards(page: Definition, scope: Scope, sources: Mapping[str, Source], *, singly: bool) -> list[dict[str, Source]]:
     left = [name for name in sources if name not in page.generate]
     groups: list[dict[str, Source]] = []
     stacked, taken = "", set[str]()
@@ -93,7 +96,8 @@ def _shards(page: Definition, scope: Scope, sources: Mapping[str, Source], singl
         if chosen is None and wanting is not None:
             raise wanting
         if chosen is None:
-            raise KQuantsError(f"tensor {left[0]!r}: the page of {page.name} does not say what it was in a checkpoint")
+            what = f"tensor {left[0]!r} of shape {list(sources[left[0]].shape)}"
+            raise KQuantsError(f"{what}: the page of {page.name} does not say what it was in a checkpoint")
         taken |= set(chosen.made)
         left = [name for name in left if name not in chosen.covers]
         if chosen.stack and chosen.stack == stacked:

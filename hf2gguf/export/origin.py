@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ from kquants.source import Source
 
 from .. import definition as definitions
 from ..definition import Definition
+from ..expression import parse
 from . import names, tokenizer
 from .solve import Fact, Problem, Score, improve, solve
 from .undo import Wanting
@@ -28,6 +31,11 @@ class Given:
     file: GGUFFile
     vocabulary: Vocabulary
     sources: Mapping[str, Source]
+
+    @property
+    def exact(self) -> bool:
+        """Whether converting can give the file again, as it cannot when weights were quantized."""
+        return not any(tensor.type.quantized for tensor in self.file.tensors.values())
 
     @property
     def architecture(self) -> str:
@@ -58,14 +66,15 @@ def find(given: Given) -> tuple[Origin, list[dict[str, Source]]]:
     fault: KQuantsError | None = None
     others: list[Origin] = []
     for origin in _origins(given):
-        if origin.score.perfect:
+        if origin.score.perfect and (given.exact or origin.page.name == given.architecture):
             try:
                 return _with_tensors(given, origin)
             except KQuantsError as found:
                 fault = fault or found
         else:
             others.append(origin)
-    for origin in sorted(others, key=lambda o: o.score):
+    # When none fits wholly, or the file is not to come out again, the architecture's own page says most.
+    for origin in sorted(others, key=lambda o: (o.page.name != given.architecture, o.score)):
         try:
             return _with_tensors(given, origin)
         except KQuantsError as found:
@@ -115,13 +124,28 @@ def _pages() -> tuple[Definition, ...]:
 def _fitting(given: Given) -> list[Definition]:
     """The pages of the file's architecture that make vocabularies like its own, the one of its name first."""
     file, architecture = given.file, given.architecture
-    known = {page.name: re.findall(r"'([^']+)'", page.architecture[1:]) or [page.architecture] for page in _pages()}
-    fitting = [page for page in _pages() if architecture in known[page.name]]
+    fitting = [page for page in _pages() if architecture in _architectures(page)]
     if not fitting:
-        every = ", ".join(sorted({name for names in known.values() for name in names}))
-        raise KQuantsError(f"{file.path}: no page tells the way back from architecture {architecture!r}, only {every}")
-    there = [page for page in fitting if tokenizer.fits(str(page.vocabulary["scheme"]), file)] or fitting
+        every = {name for page in _pages() for name in _architectures(page)}
+        near = ", ".join(difflib.get_close_matches(architecture, every, 3))
+        hint = f", those nearest are {near}" if near else ""
+        raise KQuantsError(f"{file.path}: no page tells the way back from the architecture {architecture!r}{hint}")
+    there = [page for page in fitting if tokenizer.fits(str(page.vocabulary["scheme"]), given.vocabulary)] or fitting
     return sorted(there, key=lambda page: (page.architecture.startswith("="), page.name != architecture))
+
+
+def _architectures(page: Definition) -> set[str]:
+    """The architectures that a page may be of."""
+    if not page.architecture.startswith("="):
+        return {page.architecture}
+    branches, found = [parse(page.architecture[1:])], set()
+    for node in branches:
+        match node:
+            case ast.IfExp(body=body, orelse=orelse):
+                branches += [body, orelse]
+            case ast.Constant(value=str(name)):
+                found.add(name)
+    return found
 
 
 def _classes(page: Definition, given: Given) -> Iterator[tuple[str, str]]:
@@ -130,8 +154,10 @@ def _classes(page: Definition, given: Given) -> Iterator[tuple[str, str]]:
     kinds = [kind for kind in page.defaults if kind != "any"]
     kinds += [kind for kind in re.findall(r"get\('model_type'\) == '(\w+)'", texts) if kind not in kinds]
     experts = f"{given.architecture}.expert_count" in given.file.metadata
-    kinds.sort(key=lambda kind: (("x" in kind or "moe" in kind) != experts, kind != page.architecture))
-    for kind in kinds or [page.name]:
+    mixed = {kind for kind in kinds if re.search("moe|mixtral", kind)}
+    kinds = kinds if experts else [kind for kind in kinds if kind not in mixed] or kinds
+    kinds.sort(key=lambda kind: ((kind in mixed) != experts, kind != page.architecture))
+    for kind in dict.fromkeys([*kinds, page.name]):
         plain = kind.removesuffix("_text").replace("_", "").replace("-", "")
         own = [c for c in page.classes if c.lower().startswith(plain) and c.endswith("ForCausalLM")]
         first = (own or list(page.classes))[0]

@@ -19,7 +19,7 @@ from gguf_py import Field, KQuantsError
 from .. import config as configs
 from ..definition import Definition
 from ..expression import Scope, evaluate
-from ..fields import Fields
+from ..fields import SHARED, Fields
 from .back import Goal, changes
 from .change import POOLING, TOKENIZER, WEIGHTS, applied, distinct, equal
 
@@ -97,13 +97,12 @@ class Problem:
 
     def full(self, key: str) -> str:
         """The key as it stands in the file."""
-        shared = key.startswith(("general.", "tokenizer.", "split.", "diffusion."))
-        return key if shared else f"{self.page.architecture}.{key}"
+        return key if key.startswith(SHARED) else f"{self.page.architecture}.{key}"
 
 
 @dataclass(frozen=True, order=True)
 class Score:
-    """How far from the file: how many keys are missed, and how many of those fail; the less, the better."""
+    """How far from the file: twice the keys that are missed and once those that are misplaced; then those that fail."""
 
     missed: int
     broken: int
@@ -206,20 +205,17 @@ def score(problem: Problem, config: Mapping[str, Any]) -> Score:
             if value not in (None, "", []):
                 places.setdefault(key, place)
     there = {field.key: field for field in made}
-    missed = {
-        key
-        for key, goal in problem.goals.items()
-        if key in seen
-        and (not _same(problem.fields.get(key), there.get(key)) or (key in places and places[key] not in goal.first))
-    }
+    goals = problem.goals
+    missed = {key for key in goals if key in seen and not _same(problem.fields.get(key), there.get(key))}
+    moved = {key for key in places.keys() & goals.keys() - missed if places[key] not in goals[key].first}
     for fact in problem.facts:
         try:
             if not equal(evaluate(fact.text, scope), fact.value):
                 missed.add(fact.text)
         except KQuantsError:
             broken.add(fact.text)
-    keys = frozenset(missed | broken & problem.goals.keys())
-    return Score(len(keys), len(broken), keys)
+    missed |= broken & goals.keys()
+    return Score(2 * len(missed) + len(moved - missed), len(broken), frozenset(missed | moved))
 
 
 def _elsewhere(key: str) -> bool:

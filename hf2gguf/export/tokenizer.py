@@ -27,7 +27,7 @@ _MODELS = {
     "t5": ("t5", "llama"),
     "none": ("none",),
     "tekken": ("gpt2",),
-    "llama": ("llama",),
+    **dict.fromkeys(("llama", "internlm2", "internlm3", "arctic", "nemotron"), ("llama",)),
     "gpt2": ("gpt2",),
 }
 """Models of vocabularies that some schemes make; the others make what comes."""
@@ -45,10 +45,16 @@ _BYTES_APART = ("llama-hf", "xverse", "deci")
 """Schemes that read BPE with byte fallback from ``tokenizer.json``."""
 
 
-def fits(scheme: str, file: GGUFFile) -> bool:
-    """Whether a scheme can make a vocabulary of the file's model."""
-    model = file.metadata.get("tokenizer.ggml.model")
-    return model in _MODELS.get(scheme, (model,))
+def fits(scheme: str, vocabulary: Vocabulary) -> bool:
+    """Whether a scheme can make a vocabulary: one of its model, with the tokens that it names itself."""
+    texts = set(vocabulary.texts)
+    return vocabulary.model in _MODELS.get(scheme, (vocabulary.model,)) and texts.issuperset(_own(scheme).values())
+
+
+def _own(scheme: str) -> dict[str, str]:
+    """The special tokens that a scheme names, by kind."""
+    found = SCHEMES.get(scheme)
+    return dict(found.keywords.get("ids", {})) if isinstance(found, partial) else {}
 
 
 def ids(file: GGUFFile) -> dict[str, int]:
@@ -110,9 +116,7 @@ def _named(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, int
 
 def wanted(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, int]:
     """The special tokens that the architecture does not name itself, which it does after all others."""
-    found = SCHEMES.get(scheme)
-    own = found.keywords.get("ids", {}) if isinstance(found, partial) else {}
-    texts = vocabulary.texts
+    own, texts = _own(scheme), vocabulary.texts
     inside = {kind: number for kind, number in ids(file).items() if 0 <= number < len(texts) or not texts}
     named, order = list(inside), [*own]
     while named and order and own.get(named[-1]) == texts[inside[named[-1]]] and named[-1] in order:

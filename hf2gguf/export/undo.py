@@ -181,8 +181,6 @@ def _one(source: Source, steps: Steps, scope: Scope) -> Source | None:
         return _ternary(source)
     if name == "negate_half":
         return apply(name, source, _arguments(texts, scope))
-    if name == "centered":
-        return source
     if name == "repeated":
         return transform.reshape(transform.rows(source, 0, 1), -1)
     return None
