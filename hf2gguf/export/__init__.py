@@ -32,7 +32,7 @@ from ..outtype import OUTTYPES
 from ..transform import constant
 from . import tokenizer
 from .change import POOLING, TOKENIZER, WEIGHTS
-from .origin import Given, find
+from .origin import Given, find, pages
 from .vocabulary import read
 
 _STEP = 8 << 20
@@ -88,6 +88,7 @@ def export(file: GGUFFile, folder: Path, progress: Callable[[int], None] = lambd
 def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exported:
     f16 = tensor_type("F16")
     sources = {n: converted(s, f16) if s.type.quantized else s for n, s in of_tensors(dict(file.tensors)).items()}
+    pages(file)
     given = Given(file, read(file), sources)
     rounded = not given.exact
     origin, shards = find(given)

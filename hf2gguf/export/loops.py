@@ -48,8 +48,8 @@ def loop(back: Back, node: ast.ListComp, target: Any) -> Iterator[Change]:
             yield from both(changes, lambda: back.value(kinds, _kinds(back, kinds, group, held)))
             return
         case ast.Compare(left=left, ops=[ast.In()], comparators=[group]) if not _mentions(group, name):
-            known, items = back.now(over.iter)
-            if known and len(items) == len(held):
+            items = _items(back, over.iter)
+            if len(items) == len(held):
                 places = [evaluate(left, back.scope.over(**{name: item})) for item in items]
                 those = [place for place, is_held in zip(places, held, strict=True) if is_held]
                 yield from both(changes, lambda: back.value(group, those))
@@ -61,10 +61,16 @@ def loop(back: Back, node: ast.ListComp, target: Any) -> Iterator[Change]:
         yield each
 
 
+def _items(back: Back, node: ast.expr) -> list[Any]:
+    """What a loop runs over at present; a text is its letters."""
+    _, items = back.now(node)
+    return list(items) if isinstance(items, list | str) else []
+
+
 def _each(back: Back, name: str, node: ast.ListComp, target: list[Any]) -> Change | None:
     """The first change for every item of a list, by itself."""
-    known, items = back.now(node.generators[0].iter)
-    if not known or len(items) != len(target):
+    items = _items(back, node.generators[0].iter)
+    if len(items) != len(target):
         return None
     whole: Change = {}
     for item, value in zip(items, target, strict=True):
@@ -79,8 +85,8 @@ def _kinds(back: Back, node: ast.expr, group: ast.expr, held: Sequence[Any]) -> 
     """Kinds of layers: one of a group where it is to be held, another elsewhere; those that fit stay."""
     known, inside = back.now(group)
     inside = (inside if isinstance(inside, list) else [inside]) if known else []
-    known, now = back.now(node)
-    now = list(now) if known and len(now) == len(held) else [None] * len(held)
+    now = _items(back, node)
+    now = now if len(now) == len(held) else [None] * len(held)
     inner = max(map(str, inside), key=len, default="")
     outer = next(kind for kind in reversed(_KINDS) if kind not in inside)
     fits = [kind in (*_KINDS, "mlp", "moe") and (kind in inside) is bool(h) for kind, h in zip(now, held, strict=True)]

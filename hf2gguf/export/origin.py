@@ -121,15 +121,21 @@ def _pages() -> tuple[Definition, ...]:
     return tuple(definitions.load(path) for path in dict.fromkeys(definitions.classes().values()))
 
 
-def _fitting(given: Given) -> list[Definition]:
-    """The pages of the file's architecture that make vocabularies like its own, the one of its name first."""
-    file, architecture = given.file, given.architecture
+def pages(file: GGUFFile) -> list[Definition]:
+    """The pages of the file's architecture; raises KQuantsError when there is none."""
+    architecture = str(file.metadata.get("general.architecture"))
     fitting = [page for page in _pages() if architecture in _architectures(page)]
     if not fitting:
         every = {name for page in _pages() for name in _architectures(page)}
         near = ", ".join(difflib.get_close_matches(architecture, every, 3))
         hint = f", those nearest are {near}" if near else ""
         raise KQuantsError(f"{file.path}: no page tells the way back from the architecture {architecture!r}{hint}")
+    return fitting
+
+
+def _fitting(given: Given) -> list[Definition]:
+    """The pages of the file's architecture that make vocabularies like its own, the one of its name first."""
+    architecture, fitting = given.architecture, pages(given.file)
     there = [page for page in fitting if tokenizer.fits(str(page.vocabulary["scheme"]), given.vocabulary)] or fitting
     return sorted(there, key=lambda page: (page.architecture.startswith("="), page.name != architecture))
 
