@@ -27,6 +27,8 @@ NOT_EXACT = {
     "gemma4-mixture": "'gemma4' vocabulary",
     "tiny-openelm": "config.json does not fit 'widths'",  # a width by rounding a product of each layer
     "tiny-minimax-m3": "sparse_attention_config",
+    "tiny-nemotron-super": "blk.0.attn_k.weight",
+    "tiny-laguna": "tokenizer.ggml.eot_token_id",
     "tiny-step3.5": "step35.attention.head_count",
     "tiny-ling3": "blk.0.ssm_g_a.weight",
     "tiny-granite4-vision": "granite.deepstack_mapping",  # a count of layers that another list names
