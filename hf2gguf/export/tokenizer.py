@@ -11,7 +11,7 @@ from typing import Any
 
 from gguf_py import GGUFFile
 
-from ..tokenizer import SCHEMES
+from ..tokenizer import SCHEMES, families
 from ..tokenizer.sentencepiece import TokenKind
 from ..tokenizer.special import KINDS
 from . import libraries, pieces
@@ -54,6 +54,8 @@ def fits(scheme: str, vocabulary: Vocabulary) -> bool:
 def _own(scheme: str) -> dict[str, str]:
     """The special tokens that a scheme names, by kind."""
     found = SCHEMES.get(scheme)
+    if scheme == "chatglm":
+        return families.GLM4
     return dict(found.keywords.get("ids", {})) if isinstance(found, partial) else {}
 
 

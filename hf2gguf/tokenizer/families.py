@@ -178,13 +178,13 @@ def xverse(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
 
 _CHATGLM3 = "[MASK] [gMASK] [sMASK] sop eop <|system|> <|user|> <|assistant|> <|observation|>".split()
 """Tokens that ChatGLM 3's own code puts behind those of its SentencePiece model, in order."""
-_GLM4 = {"eos": "<|endoftext|>", "eot": "<|user|>", "unk": "<|endoftext|>"}
+GLM4 = {"eos": "<|endoftext|>", "eot": "<|user|>", "unk": "<|endoftext|>"}
 
 
 def chatglm(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     """ChatGLM 3's SentencePiece model with its code's tokens, told by the model's name as upstream does; or BPE."""
     if "THUDM/chatglm3-6b" not in str(config.get("_name_or_path", "")):
-        return bpe.fields(checkpoint, config, ids=_GLM4)
+        return bpe.fields(checkpoint, config, ids=GLM4)
     path = checkpoint.path("tokenizer.model")
     if path is None:
         raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.model, expected ChatGLM 3's SentencePiece model")
