@@ -125,10 +125,7 @@ def _arguments(model: Path, rest: Sequence[str], choosing: bool) -> tuple[str, l
         raise click.UsageError(
             f"IN.gguf [OUT.gguf] TYPE [THREADS] is expected, found {' '.join(rest)!r} behind IN.gguf."
         )
-    try:
-        types = [_type_name(word) for word in words[1].split(",")]
-    except KQuantsError as fault:
-        raise click.BadParameter(str(fault), param_hint="TYPE") from None
+    types = [_type_name(word) for word in words[1].split(",")]
     if len(types) > 1 and "{type}" not in words[0]:
         raise click.UsageError("Several types need {type} in the name of the output.")
     return words[0], types, int(words[2]) if len(words) == 3 and int(words[2]) else None
