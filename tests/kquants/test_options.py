@@ -187,12 +187,13 @@ def test_nothing_of_a_reason_is_cut(
 def test_wrong_usage_is_told_from_failure() -> None:
     MODELS["llama-untied"].write(Path("in.gguf"))
     for arguments, said in {
-        ("out.gguf", "Q4_KM"): "did you mean Q4_K_M?",
         ("out.gguf",): "Missing argument 'TYPE'",
         ("out.gguf", "Q4_K_M,Q8_0"): "{type}",
     }.items():
         result = kquants("quantize", "in.gguf", *arguments)
         assert result.returncode == 2 and said in result.stderr
+    result = kquants("quantize", "in.gguf", "out.gguf", "Q4_KM")
+    assert result.returncode == 1 and "did you mean Q4_K_M?" in result.stderr
     result = kquants("quantize", "--dry-run", "in.gguf", "nowhere/out.gguf", "Q4_K_M")
     assert result.returncode == 1 and "there is no folder" in result.stderr and not result.stdout
 
