@@ -119,6 +119,8 @@ def kernel(signature: Signature) -> Callable[[Callable[..., Any]], Kernel]:
 
     def make(function: Callable[..., Any]) -> Kernel:
         made = _kernel(function.__module__, function.__name__)
+        if made.source is not None:  # another function has had that name before
+            made = _KERNELS[function.__module__, function.__name__] = Kernel(function.__module__, function.__name__)
         made.__doc__, made.source = function.__doc__, (function, signature)
         return made
 

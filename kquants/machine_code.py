@@ -172,7 +172,9 @@ def _machine() -> Any:
 
 
 def _path(module: str, name: str) -> Path:
-    """The file of a kernel; raises OSError or RuntimeError when there is no home for it."""
+    """The file of a kernel; raises OSError or RuntimeError when it has no home, as one of another package has none."""
+    if source_of(module) is None:
+        raise FileNotFoundError(module)
     if os.environ.get("NUMBA_CACHE_DIR"):
         base = Path(os.environ["NUMBA_CACHE_DIR"])
     elif sys.platform == "win32":

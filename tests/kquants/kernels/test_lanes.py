@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from numba import types
 
 from kquants.jit import array_in, array_out, inlined, kernel
 from kquants.kernels import lanes, numerics
@@ -120,7 +119,7 @@ def test_nothing_is_contracted() -> None:
     assert (each(lambda a, b: a * a - b)(a, a * a) == 0).all()
 
 
-@kernel((array_in(types.float32), array_out(types.int64)))
+@kernel((array_in("float32"), array_out("int64")))
 def folded(x: Any, out: Any) -> None:
     """What the folding functions make of each row: mask bits, first true lane, sum of lanes, join of halves."""
     for row in range(x.shape[0]):
@@ -148,7 +147,7 @@ def test_folding() -> None:
         assert found.tolist() == [mask, mask != 0, first, total, largest, smallest, turned, mask]
 
 
-@kernel((array_in(types.float32), array_out(types.float32), array_out(types.uint8)))
+@kernel((array_in("float32"), array_out("float32"), array_out("uint8")))
 def there_and_back(x: Any, columns: Any, out: Any) -> None:
     """Turn LANES blocks at a time, keep the first lane's column, and turn bytes of the numbers back."""
     space = lanes.scratch(LANES, 64, np.float32)
@@ -173,7 +172,7 @@ def test_blocks_turn_into_lanes_and_back(rows: int) -> None:
     assert (out[rows] == 0).all()  # lanes past the end are not written
 
 
-@kernel((array_in(types.float32), array_out(types.int32)))
+@kernel((array_in("float32"), array_out("int32")))
 def _rounded(x: Any, out: Any) -> None:
     for at in range(0, x.shape[1], W):
         v = lanes.load(x, 0, at, W)
