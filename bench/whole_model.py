@@ -127,7 +127,8 @@ def jobs(checkpoint: Path, scratch: Path, given: argparse.Namespace) -> list[Job
         )
 
     def quantized(kind: str, *importance: Path) -> Job:
-        ours, theirs = scratch / f"ours-{kind}.gguf", scratch / f"peer-{kind}.gguf"
+        name = f"{kind}-imatrix.gguf" if importance else f"{kind}.gguf"
+        ours, theirs = scratch / f"ours-{name}", scratch / f"peer-{name}"
         module: Command = [sys.executable, "-m", "bench.llama_quantize", f16, theirs, kind, threads, *importance]
         options = ["--imatrix", *importance] if importance else []
         return Job(
