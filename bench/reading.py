@@ -1,8 +1,9 @@
 """Time what reads a whole model: ``python -m bench.reading FILE.gguf SOURCE.gguf [--rounds N]``.
 
-``report`` and ``verify``, alone and against the source; seconds of the whole process and of its threads
-together, its peak memory (the pages of the files that it has looked at count), and the megabytes of model that it went
-through in a second. FILE is a quantization of SOURCE.
+``report`` and ``verify``, alone and against the source, and beside them quantizing SOURCE to FILE's type again, which
+is what ``verify --source`` does and compares: seconds of the whole process and of its threads together, its peak
+memory, and the megabytes of model that it went through in a second, those of SOURCE counted where it is read. FILE is
+a quantization of SOURCE without an importance matrix.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+import gguf_py
+from kquants.filetypes import file_type
 
 from .whole_model import Run, kquants
 
@@ -28,12 +32,15 @@ def main() -> None:
     file, source = given.file.resolve(), given.source.resolve()
     alone, both = file.stat().st_size, file.stat().st_size + source.stat().st_size
     with tempfile.TemporaryDirectory() as scratch:
-        page = Path(scratch) / "page.html"
+        page, again = Path(scratch) / "page.html", Path(scratch) / "again.gguf"
+        with gguf_py.open(file) as opened:
+            kind = file_type(opened.metadata["general.file_type"]).name
         jobs = {
             "report": (kquants("report", file, "-o", page), alone),
             "report --source": (kquants("report", file, "--source", source, "-o", page), both),
             "verify": (kquants("verify", file), alone),
             "verify --source": (kquants("verify", file, "--source", source), both),
+            "quantize": (kquants("quantize", source, again, kind), both - alone),
         }
         runs: dict[str, list[Run]] = {name: [] for name in jobs}
         for _ in range(given.rounds):

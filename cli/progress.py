@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from .show import console, counted, size
+from .show import console, counted, size, visible
 
 if TYPE_CHECKING:
+    from gguf_py import Tensor
     from kquants.execute import Progress, Summary
     from kquants.plan import Output, Plan
 
@@ -19,19 +21,37 @@ _EVERY = 5.0
 
 
 @contextmanager
-def reporting(quiet: bool = False) -> Iterator[Progress]:
-    """Give ``execute`` somebody to tell; a request to terminate ends the run as Ctrl-C does, leaving nothing behind."""
+def reporting(quiet: bool = False, *, stderr: bool = False) -> Iterator[Progress]:
+    """Give ``execute`` somebody to tell; a request to terminate ends the run as Ctrl-C does, leaving nothing behind.
+
+    With ``stderr`` that is where it is told, for commands whose answer others read from stdout.
+    """
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         if quiet:
             yield _Silent()
-        elif (out := console()).is_terminal:
+        elif (out := console(stderr)).is_terminal:
             with _bar(out) as bar:
                 yield _OnTerminal(bar)
         else:
-            yield _Lines()
+            yield _Lines(sys.stderr if stderr else sys.stdout)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def reading(total: int) -> Iterator[Callable[[Tensor], None]]:
+    """Give who reads ``total`` bytes of tensors somebody to tell of each: a bar on stderr, if that is a terminal."""
+    out = console(stderr=True)
+    if not out.is_terminal:
+        yield lambda tensor: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("reading weights"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda tensor: bar.advance(task, tensor.nbytes)
 
 
 def _interrupt(number: int, frame: Any) -> None:
@@ -47,12 +67,13 @@ class _Silent:
 
 
 class _Lines:
-    def __init__(self) -> None:
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
         self._begun: float | None = None
         self._said = 0.0
 
     def note(self, text: str) -> None:
-        print(text, flush=True)
+        print(text, file=self._out, flush=True)
 
     def advance(self, weights: int, total: int, tensor: str) -> None:
         now = time.monotonic()
@@ -63,7 +84,7 @@ class _Lines:
         self._said = now
         rate = weights / (now - self._begun)
         left = (total - weights) / rate
-        print(f"{weights / total:4.0%}  {tensor}  {rate / 1e6:,.0f} M weights/s, {left:.0f} s left", flush=True)
+        self.note(f"{weights / total:4.0%}  {visible(tensor)}  {rate / 1e6:,.0f} M weights/s, {left:.0f} s left")
 
 
 def _bar(out: Any) -> Any:
@@ -93,7 +114,7 @@ class _OnTerminal:
             self._task = self._bar.add_task("", total=total, rate="")
         task = self._bar.tasks[0]
         rate = f"{task.speed / 1e6:,.0f} M weights/s" if task.speed else ""
-        self._bar.update(self._task, completed=weights, description=tensor, rate=rate)
+        self._bar.update(self._task, completed=weights, description=visible(tensor), rate=rate)
 
 
 def described(out: Output) -> str:

@@ -27,28 +27,19 @@ def command(file: Path, source: Path | None, output: Path) -> None:
     With --source, how far each tensor's weights lie from those that it was quantized from. FILE and SOURCE may be any
     shard of a set: then the whole set is meant. The page needs no network.
     """
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
     import gguf_py
-    from gguf_py import Tensor
     from gguf_py.atomic import replacing, write_all
 
+    from .progress import reading
     from .report_page import describe, render
-    from .show import console, size
+    from .show import size
 
     start = time.perf_counter()
     with ExitStack() as open_files:
         opened = open_files.enter_context(gguf_py.open_shards(file))
         origin = open_files.enter_context(gguf_py.open_shards(source)) if source else None
-        columns = (TextColumn("reading weights"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        shown = console(stderr=True)
-        bar = open_files.enter_context(Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal))
-        task = bar.add_task("", total=sum(t.nbytes for t in opened.tensors.values()))
-
-        def read(tensor: Tensor) -> None:
-            bar.advance(task, tensor.nbytes)
-
-        page = render(describe(opened, origin, read)).encode()
+        advance = open_files.enter_context(reading(sum(t.nbytes for t in opened.tensors.values())))
+        page = render(describe(opened, origin, advance)).encode()
         read_bytes = opened.size + (origin.size if origin else 0)
     with replacing(output, len(page)) as handle:
         write_all(handle, page, 0)

@@ -59,13 +59,15 @@ def command(
         raise click.UsageError("--attest needs --source: only what was derived again can be attested.")
     if imatrix and not source:
         raise click.UsageError("--imatrix needs --source.")
+    from rich.text import Text
+
     from kquants.sanity import check_file
 
-    from .show import console
+    from .show import console, visible
 
     stated = _stated(attestation)
-    with console(stderr=True).status("checking"):
-        checks = check_file(file)
+    with console(stderr=True).status("checking") as status:
+        checks = check_file(file, lambda tensor: status.update(Text(f"checking {visible(tensor.name)}")))
         checks += [] if stated is None else _digests(stated, file, source, imatrix)
     sound = all(check.outcome != "failed" for check in checks)
     proof = None
@@ -94,7 +96,11 @@ def _prove(
 
     matrix: Imatrix | None = None if imatrix is None else load(imatrix)
     recipe = None if stated is None else stated.recipe
-    with gguf_py.open_shards(file) as model, gguf_py.open_shards(source) as origin, reporting(quiet) as progress:
+    with (
+        gguf_py.open_shards(file) as model,
+        gguf_py.open_shards(source) as origin,
+        reporting(quiet, stderr=True) as progress,
+    ):
         return prove(model, origin, matrix, recipe, threads, progress)
 
 

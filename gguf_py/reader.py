@@ -72,6 +72,18 @@ class Tensor(TensorInfo):
             return (numbers.astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
         return numbers.astype(np.float32).reshape(self.shape)
 
+    def let_go(self, lo: int, hi: int) -> None:
+        """Say that the bytes ``lo`` to ``hi`` are not looked at again soon: what reads a whole file holds little of it.
+
+        They stay what they are; whoever looks nevertheless has them read anew.
+        """
+        buffer = None if self.file is None else self.file.buffer
+        if buffer is None or not hasattr(mmap, "MADV_DONTNEED"):
+            return
+        first, last = ((self.offset + at) & -mmap.PAGESIZE for at in (lo, hi))
+        if first < last:
+            buffer.madvise(mmap.MADV_DONTNEED, first, last - first)
+
     @property
     def info(self) -> TensorInfo:
         """Name, type and shape alone."""

@@ -25,8 +25,8 @@ from .jit import deferred
 
 GROUP = 256
 """Weights whose error is one figure: the largest block there is."""
-CHUNK = 1024 * GROUP
-"""Weights that are decoded at a time: with their blocks they stay in the cache."""
+CHUNK = 2048 * GROUP
+"""Weights that are decoded at a time: with their blocks they stay in the cache, and calling kernels costs little."""
 
 Floats = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
@@ -85,7 +85,9 @@ def reader(tensor: Tensor, buffer: int = 0) -> Reader:
 
     def read(lo: int, hi: int) -> Floats:
         wide = _scratch.buffers[buffer][: hi - lo]
-        decode(blocks[lo // kind.block : hi // kind.block], wide.reshape(-1, kind.block))
+        first, last = lo // kind.block, hi // kind.block
+        decode(blocks[first:last], wide.reshape(-1, kind.block))
+        tensor.let_go(first * kind.nbytes, last * kind.nbytes)
         return wide
 
     return read

@@ -185,6 +185,7 @@ class _Comparison:
     """A tensor of the file beside what is derived: how many blocks differ, and the first of those."""
 
     def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
         self.theirs = tensor.data.reshape(-1)
         self.block, self.nbytes = tensor.type.block, tensor.type.nbytes
         self.differ = 0
@@ -195,8 +196,11 @@ class _Comparison:
         """A derived piece that begins at weight ``lo``."""
         start = lo // self.block
         ours = data.reshape(-1, self.nbytes)
-        theirs = self.theirs[start * self.nbytes :][: data.size].reshape(-1, self.nbytes)
-        if np.array_equal(ours, theirs):
+        first = start * self.nbytes
+        theirs = self.theirs[first : first + data.size].reshape(-1, self.nbytes)
+        same = np.array_equal(ours, theirs)
+        self.tensor.let_go(first, first + data.size)
+        if same:
             return
         (other,) = np.nonzero((ours != theirs).any(axis=1))
         with self._lock:

@@ -13,6 +13,7 @@ import numpy as np
 
 from gguf_py import KQuantsError, ShardSet, Tensor
 from kquants.figures import (
+    CHUNK,
     GROUP,
     Departure,
     Floats,
@@ -36,7 +37,7 @@ from ..show import brief, kind, shape, size, value
 BINS = 65  # odd: zero lies in the middle of one
 REACH = 4
 """How far a histogram goes to either side, in root mean squares; what lies beyond is counted in the last bins."""
-SAMPLE = 4096
+SAMPLE = CHUNK // 64
 """Weights of each chunk that a histogram counts: one in sixty-four."""
 LONG = 2000
 """Characters of a metadata value that are shown."""
@@ -195,7 +196,9 @@ def _scales(groups: Sums, count: int) -> list[float]:
     sizes = np.full(len(groups), GROUP)
     sizes[-1] = count - GROUP * (len(groups) - 1)
     rms = np.sqrt(groups[:, 1] / sizes)
-    return [float(rms.min()), float(np.median(rms)), float(rms.max())]
+    middle = [(len(rms) - 1) // 2, len(rms) // 2]
+    median = np.partition(rms, middle)[middle].mean()  # np.median would import numpy.ma
+    return [float(rms.min()), float(median), float(rms.max())]
 
 
 def _jsonable(found: Any) -> Any:

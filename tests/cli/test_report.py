@@ -84,7 +84,7 @@ def test_figures_are_those_of_the_weights(tmp_path: Path, files: tuple[Path, Pat
             assert row["worst_at"] == 256 * int(np.argmax(groups))
             scales = sorted(np.sqrt((g**2).mean()) for g in _groups(y))
             assert row["scales"] == pytest.approx([scales[0], np.median(scales), scales[-1]], rel=1e-6)
-            assert sum(row["histogram"]) == min(x.size, 4096)
+            assert sum(row["histogram"]) == min(x.size, 8192)
         x, y = (
             np.concatenate([t.to_numpy().astype(np.float64).reshape(-1) for t in f.tensors.values()])
             for f in (theirs, ours)
