@@ -159,13 +159,14 @@ def _checked(info: TensorInfo) -> TensorInfo:
 
 def check_shape(name: str, type_: TensorType, shape: Sequence[int]) -> None:
     """Raise KQuantsError unless the shape is one that a tensor of that type can have in a file."""
+    name = strings.quoted(name)
     if len(shape) > DIMENSIONS:
-        raise KQuantsError(f"tensor {name!r} has {len(shape)} axes, at most {DIMENSIONS} are possible")
+        raise KQuantsError(f"tensor {name} has {len(shape)} axes, at most {DIMENSIONS} are possible")
     if any(n < 0 for n in shape) or prod(max(n, 1) for n in shape) * 8 > LARGEST:
-        raise KQuantsError(f"tensor {name!r} has the shape {tuple(shape)}, which no file can hold")
+        raise KQuantsError(f"tensor {name} has the shape {tuple(shape)}, which no file can hold")
     if (shape[-1] if shape else 1) % type_.block:
         raise KQuantsError(
-            f"tensor {name!r} has rows of {shape[-1] if shape else 1} weights, "
+            f"tensor {name} has rows of {shape[-1] if shape else 1} weights, "
             f"which do not fill whole {type_.name} blocks of {type_.block}"
         )
 

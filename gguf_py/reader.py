@@ -201,7 +201,8 @@ class _Parser:
     def __init__(self, data: memoryview, size: int, path: Path | str) -> None:
         self.data, self.size, self.path = data, size, path
         self.at, self.order = 0, "<"
-        self.doing = "the header"
+        self.doing, self.named = "the header", ""
+        """What is being read, and the key or tensor that was named last."""
 
     def file(self) -> GGUFFile:
         byteorder, version = self._start()
@@ -218,9 +219,10 @@ class _Parser:
         placed = {t.name: replace(t, offset=origin + t.offset, file=opened) for t in infos}
         for tensor in placed.values():
             if tensor.offset + tensor.nbytes > self.size:
+                end = tensor.offset + tensor.nbytes
                 raise KQuantsError(
-                    f"tensor {tensor.name!r} ends at byte {tensor.offset + tensor.nbytes:,}, but the file has "
-                    f"{self.size:,} bytes: it is cut short or damaged"
+                    f"tensor {strings.quoted(tensor.name)} ends at byte {end:,}, but the file has {self.size:,} bytes: "
+                    "it is cut short or damaged"
                 )
         object.__setattr__(opened, "tensors", MappingProxyType(placed))
         return opened
@@ -239,12 +241,11 @@ class _Parser:
 
     def _fields(self, count: int) -> dict[str, Field]:
         fields: dict[str, Field] = {}
-        for index in range(count):
-            self.doing = f"metadata key {index + 1} of {count}"
-            key = self._string()
-            self.doing = f"metadata key {key!r}"
-            if not key or key in fields:
-                raise KQuantsError(f"metadata key {key!r} {'comes twice' if key else 'is empty'}")
+        for number in range(1, count + 1):
+            key = self._name("metadata key", number, count)
+            if not key:
+                raise KQuantsError(f"{self.doing} is empty")
+            self._once(key, fields, count)
             (code,) = self._unpack("I")
             try:
                 type_, start = ValueType(code), self.at
@@ -258,24 +259,21 @@ class _Parser:
 
     def _infos(self, count: int) -> list[Tensor]:
         infos: dict[str, Tensor] = {}
-        for index in range(count):
-            self.doing = f"tensor {index + 1} of {count}"
-            name = self._string()
-            self.doing = f"tensor {name!r}"
-            if name in infos:
-                raise KQuantsError(f"tensor {name!r} comes twice")
+        for number in range(1, count + 1):
+            name = self._name("tensor", number, count)
+            self._once(name, infos, count)
             (axes,) = self._unpack("I")
             if axes > 4:
-                raise KQuantsError(f"tensor {name!r} has {axes} axes, at most 4 are possible")
+                raise KQuantsError(f"{self.doing} has {axes:,} axes, at most 4 are possible")
             *sizes, code, offset = self._unpack(f"{axes}QIQ")
             try:
                 type_ = tensor_type(code)
             except KQuantsError:
-                raise KQuantsError(f"tensor {name!r} is of type {code}, which does not exist") from None
+                raise KQuantsError(f"{self.doing} is of type {code}, which does not exist") from None
             shape = tuple(reversed(sizes))
             check_shape(name, type_, shape)
             if offset > LARGEST - prod(shape) * 8:
-                raise KQuantsError(f"tensor {name!r} begins at byte {offset:,}, where no file reaches")
+                raise KQuantsError(f"{self.doing} begins at byte {offset:,}, where no file reaches")
             infos[name] = Tensor(name, type_, shape, offset)
         return list(infos.values())
 
@@ -285,6 +283,20 @@ class _Parser:
             self._short(self.at + reader.size)
         self.at += reader.size
         return reader.unpack_from(self.data, self.at - reader.size)
+
+    def _name(self, what: str, number: int, count: int) -> str:
+        """The next key or tensor's name; from then on, faults are those of what it names."""
+        place = f"{number:,} of {count:,}" + (f", behind {self.named}" if self.named else "")
+        self.doing = f"{what} {place}"
+        self.named = strings.quoted(name := self._string())
+        self.doing = f"{what} {self.named} ({place})"
+        return name
+
+    def _once(self, name: str, seen: Mapping[str, Any], count: int) -> None:
+        if name in seen:
+            raise KQuantsError(
+                f"{self.doing} comes twice, {list(seen).index(name) + 1:,} of {count:,} is called so too"
+            )
 
     def _string(self) -> str:
         (length,) = self._unpack("Q")
@@ -302,4 +314,7 @@ class _Parser:
         end = needed if isinstance(needed, int) else len(self.data) + 1
         if len(self.data) < self.size and end <= self.size:
             raise Incomplete(end)
-        raise KQuantsError(f"the file ends in {self.doing}: it is cut short or damaged ({self.size:,} bytes)")
+        raise KQuantsError(
+            f"the file ends in {self.doing}: that goes on to byte {end:,} at least, but the file has {self.size:,} "
+            "bytes: it is cut short or damaged"
+        )

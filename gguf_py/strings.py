@@ -25,6 +25,11 @@ def to_bytes(text: str | bytes | bytearray) -> bytes:
     return bytes(text)
 
 
+def quoted(text: str, most: int = 100) -> str:
+    """A name for a message: escaped, in quotation marks, and not longer than a line can bear."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r}… ({len(text):,} characters)"
+
+
 def skip(data: memoryview, at: int, count: int, order: str) -> int:
     """Offset behind ``count`` length-prefixed strings that start at ``at``; raises struct.error past the end.
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gguf_py import GGUFFile, KQuantsError, Tensor, TensorInfo, TensorType
-from gguf_py.layout import Layout, lay_out
+from gguf_py.layout import Layout, lay_out, padded
 from gguf_py.reader import parse
 from gguf_py.shards import COUNT, ShardSet, deal, shard_fields
 
@@ -130,7 +130,12 @@ def prove(
         shard = f"shard {number}: " if len(layouts) > 1 else ""
         keys += key_changes(expected.fields, file.fields)
         header += [replace(change, what=shard + change.what) for change in header_changes(expected, file)]
-        padding += [shard + wrong for wrong in [_padding(file, layout.header)] if wrong]
+        if len(expected.tensors) != len(file.tensors):
+            counts = (f"{len(f.tensors):,}" for f in (expected, file))
+            header.append(HeaderChange(f"{shard}number of tensors", *counts))
+        # What the header says otherwise is told by now; how it is written counts where it says the same.
+        said = bool(keys or header or any(not d.blocks for d in departures))
+        padding += [shard + wrong for wrong in [_padding(file, None if said else layout.header)] if wrong]
     told = next(iter(padding), None)
     return Proof(recipe, len(items), tuple(departures), tuple(keys), tuple(header), told, packing)
 
@@ -220,18 +225,38 @@ def _departure(file: ShardSet, item: Item, comparison: _Comparison | None) -> De
     if not comparison.differ:
         return None
     verdict, error, expected = _verdict(item, comparison)
+    verdict = _misplaced(file.tensors[name]) or verdict
     blocks = len(comparison.theirs) // comparison.nbytes
     return Departure(name, verdict, comparison.differ, blocks, comparison.kept[0][0], error, expected)
+
+
+def _misplaced(tensor: Tensor) -> str | None:
+    """What is wrong with a tensor's line in the header, if other bytes than its own were compared because of that."""
+    file = tensor.file
+    assert file is not None
+    table = list(file.tensors.values())
+    at = next(i for i, t in enumerate(table) if t.name == tensor.name)
+
+    def end(t: Tensor) -> int:
+        return t.offset + padded(t.nbytes, file.alignment)
+
+    begins = end(table[at - 1]) if at else file.data_offset
+    ends = table[at + 1].offset if at + 1 < len(table) else file.size
+    if tensor.offset != begins:
+        return f"said to begin at byte {tensor.offset:,}, expected byte {begins:,}"
+    if end(tensor) != ends:
+        return f"said to be {tensor.type} {list(tensor.shape)}, which ends at byte {end(tensor):,}, expected {ends:,}"
+    return None
 
 
 def _verdict(item: Item, found: _Comparison) -> tuple[str, float | None, float | None]:
     """What the differing blocks are, and how far they and the derived ones lie from the source, as a part of it."""
     kind = item.info.type
     places = np.array([index for index, _ in found.kept])
-    weights = _weights(item.source, places, kind.block)
-    theirs = _decoded(found.theirs.reshape(-1, kind.nbytes)[places], kind)
-    ours = _decoded(np.stack([block for _, block in found.kept]), kind)
     with np.errstate(all="ignore"):
+        weights = _weights(item.source, places, kind.block)
+        theirs = _decoded(found.theirs.reshape(-1, kind.nbytes)[places], kind)
+        ours = _decoded(np.stack([block for _, block in found.kept]), kind)
         far, near, size = (
             np.square(x, dtype=np.float64).sum(axis=1) for x in (theirs - weights, ours - weights, weights)
         )
@@ -267,12 +292,14 @@ def _decoded(blocks: Bytes, kind: TensorType) -> Any:
     return out
 
 
-def _padding(file: GGUFFile, header: bytes) -> str | None:
-    """Where the file's bytes are others although what they mean is the same, in words: the header, the padding."""
+def _padding(file: GGUFFile, header: bytes | None) -> str | None:
+    """Where the file's bytes are others although what they mean is the same, in words: the padding, the header."""
     with suppress(NotApplicable):
         found = next(wrong_padding(file), None) or next(wrong_places(file), None)
         if found is not None:
             return found
+    if header is None:
+        return None
     assert file.buffer is not None
     written = file.buffer[: len(header)]
     if written == header:

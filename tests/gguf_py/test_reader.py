@@ -137,7 +137,7 @@ _LIES: dict[str, tuple[bytes, str]] = {
     "fields": (_file(0, 2**60), "too many"),
     "key": (_file(0, 1, struct.pack("<Q", 2**62) + bytes(20)), "ends in metadata key 1 of 1"),
     "empty key": (_file(0, 1, _string("") + struct.pack("<IB", 0, 1)), "is empty"),
-    "twice": (_file(0, 2, 2 * (_string("k") + struct.pack("<IB", 0, 1))), "'k' comes twice"),
+    "twice": (_file(0, 2, 2 * (_string("k") + struct.pack("<IB", 0, 1))), r"'k' \(2 of 2, behind 'k'\) comes twice"),
     "type": (_file(0, 1, _string("k") + struct.pack("<II", 13, 1)), "13 is not a valid metadata type"),
     "item": (_file(0, 1, _string("k") + struct.pack("<IIQ", 9, 99, 0)), "99 is not a valid metadata type"),
     "array": (_file(0, 1, _string("k") + struct.pack("<IIQ", 9, 4, 2**61)), "ends in metadata key 'k'"),
@@ -156,7 +156,7 @@ _LIES: dict[str, tuple[bytes, str]] = {
     "nothing": (_file(1, 0, _string("t") + struct.pack("<IQQIQ", 2, 0, 2**63, 0, 0)), "which no file can hold"),
     "offset": (_file(1, 0, _string("t") + struct.pack("<IQIQ", 1, 32, 0, 2**63) + bytes(200)), "where no file reaches"),
     "beyond": (_file(1, 0, _INFO + bytes(100)), "the file has"),
-    "tensor twice": (_file(2, 0, _INFO + _INFO + bytes(300)), "'t' comes twice"),
+    "tensor twice": (_file(2, 0, _INFO + _INFO + bytes(300)), r"'t' \(2 of 2, behind 't'\) comes twice"),
 }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from contextlib import suppress
+import struct
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -259,18 +259,69 @@ def test_a_single_bit_is_found_and_its_tensor_named(tmp_path: Path, source: Path
     assert proof(path, source).holds
 
 
-def test_bits_outside_the_tensors_are_found(tmp_path: Path, source: Path) -> None:
-    """Every byte of the header: either the file no longer opens, or the proof does not hold."""
+def parts_of_header(path: Path) -> Iterator[tuple[str, int, int, str, str]]:
+    """What each byte of a header is: the part, where it begins and ends, whose it is, and which one of how many."""
+    data = path.read_bytes()
+    tensors, keys = struct.unpack_from("<QQ", data, 8)
+    yield from [("magic", 0, 4, "", ""), ("version", 4, 8, "", ""), ("count", 8, 16, "", ""), ("count", 16, 24, "", "")]
+    at = 24
+    for number in range(1, keys + tensors + 1):
+        nth = f"{number} of {keys}" if number <= keys else f"{number - keys} of {tensors}"
+        end = at + 8 + int.from_bytes(data[at : at + 8], "little")
+        name = data[at + 8 : end].decode()
+        yield from [
+            ("length", at, at + 8, name, nth),
+            ("name", at + 8, end, name, nth),
+            ("type", end, end + 4, name, nth),
+        ]
+        code, at = int.from_bytes(data[end : end + 4], "little"), end + 4
+        if number > keys:
+            end = at + 8 * code
+            yield from [("size", at, end, name, nth), ("type", end, end + 4, name, nth)]
+            yield from [("offset", end + 4, end + 12, name, nth)]
+            at = end + 12
+        elif ValueType(code) is ValueType.STRING:
+            end = at + 8 + int.from_bytes(data[at : at + 8], "little")
+            yield from [("length", at, at + 8, name, nth), ("value", at + 8, end, name, nth)]
+            at = end
+        else:
+            yield "value", at, at + 4, name, nth
+            at += 4
+    yield "padding", at, at + -at % 32, "", ""
+
+
+def test_a_bit_of_the_header_is_found_and_its_key_or_tensor_named(tmp_path: Path, source: Path) -> None:
+    """A bit of each part: where the file can be read no more, the error says behind what, or at which one."""
     path = quantized(source, tmp_path / "out.gguf", "Q4_K_M")
-    with gguf_py.open(path) as file:
-        end = file.data_offset
     rng = np.random.default_rng(12)
-    for byte in sorted(rng.choice(end, 60, replace=False)):
-        bit = int(rng.integers(8))
-        flip(path, int(byte), bit)
-        with suppress(KQuantsError):
-            assert not proof(path, source).holds, f"bit {bit} of byte {byte}"
-        flip(path, int(byte), bit)
+    seen = {"read": 0, "refused": 0}
+    for part, start, end, owner, nth in parts_of_header(path):
+        byte, bit = int(rng.integers(start, end)), int(rng.integers(8))
+        flip(path, byte, bit)
+        where = f"bit {bit} of byte {byte}, in the {part} of {owner!r}"
+        try:
+            found = proof(path, source)
+        except KQuantsError as fault:
+            seen["refused"] += 1
+            assert str(path) in str(fault) and (owner in str(fault) or nth in str(fault)), f"{where}: {fault}"
+        else:
+            seen["read"] += 1
+            assert not found.holds, where
+            said: set[str | None] = {key.key for key in found.keys} | {d.tensor for d in found.departures}
+            said |= {change.what for change in found.header} | {found.padding}
+            at = f"the header is written in another way from byte {byte:,} on"
+            assert (owner or {"count": "number of tensors", "version": "version"}.get(part, at)) in said, (
+                f"{where}: {found}"
+            )
+            if part == "type":
+                assert all(d.verdict != OTHER_WEIGHTS for d in found.departures), f"{where}: {found}"
+        flip(path, byte, bit)
+    assert min(seen.values()) > 30, seen
+    assert proof(path, source).holds
+
+
+def test_bytes_between_and_behind_the_tensors_are_found(tmp_path: Path, source: Path) -> None:
+    path = quantized(source, tmp_path / "out.gguf", "Q4_K_M")
     with gguf_py.open(path) as file:
         odd = file.tensors["blk.0.attn_q.bias"]
     for byte in range(odd.offset + odd.nbytes, odd.offset + 32):
