@@ -28,6 +28,7 @@ def command(file: Path, source: Path | None, output: Path) -> None:
     shard of a set: then the whole set is meant. The page needs no network.
     """
     import gguf_py
+    from gguf_py import KQuantsError
     from gguf_py.atomic import replacing, write_all
 
     from .progress import reading
@@ -38,6 +39,8 @@ def command(file: Path, source: Path | None, output: Path) -> None:
     with ExitStack() as open_files:
         opened = open_files.enter_context(gguf_py.open_shards(file))
         origin = open_files.enter_context(gguf_py.open_shards(source)) if source else None
+        if any(output.exists() and output.samefile(f.path) for f in (*opened.files, *(origin.files if origin else ()))):
+            raise KQuantsError(f"{output} is one of the files that are read: write the page to another name")
         advance = open_files.enter_context(reading(sum(t.nbytes for t in opened.tensors.values())))
         page = render(describe(opened, origin, advance)).encode()
         read_bytes = opened.size + (origin.size if origin else 0)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gguf_py.errors import KQuantsError
+
 if TYPE_CHECKING:
     from kquants.attestation import Attestation
     from kquants.imatrix import Imatrix
@@ -68,7 +70,8 @@ def command(
     stated = _stated(attestation)
     with console(stderr=True).status("checking") as status:
         checks = check_file(file, lambda tensor: status.update(Text(f"checking {visible(tensor.name)}")))
-        checks += [] if stated is None else _digests(stated, file, source, imatrix)
+        whole = _shards(file) if checks[0].outcome == "passed" else [file]
+        checks += [] if stated is None else _compared(stated, whole, source, imatrix)
     sound = all(check.outcome != "failed" for check in checks)
     proof = None
     if source is not None and checks[0].outcome == "passed":
@@ -122,42 +125,55 @@ def _shards(source: Path) -> list[Path]:
         return [Path(file.path) for file in opened.files]
 
 
-def _digests(stated: Attestation, file: Path, source: Path | None, imatrix: Path | None) -> list[Check]:
-    """The files that are given against the digests of a statement."""
-    from kquants.attestation import sha256
+def _compared(stated: Attestation, files: list[Path], source: Path | None, imatrix: Path | None) -> list[Check]:
+    """What was given against what a statement speaks of."""
+    from kquants.attestation import OURS, THEIRS, sha256
     from kquants.sanity import Check
 
-    pairs = [("attested file", _shards(file), list(stated.files))]
-    pairs += [("attested source", _shards(source), list(stated.source))] if source else []
-    pairs += [("attested imatrix", [imatrix], [stated.imatrix or "none"])] if imatrix else []
+    from .main import LLAMA_CPP
+
+    pairs = [
+        ("file", files, stated.files, ""),
+        ("source", _shards(source) if source else None, stated.source, "--source"),
+        ("imatrix", [imatrix] if imatrix else None, (stated.imatrix,) if stated.imatrix else (), "--imatrix"),
+    ]
     checks = []
-    for name, paths, expected in pairs:
+    for what, paths, said, option in pairs:
+        expected = [known.sha256 for known in said]
+        if paths is None:
+            if said:
+                told = f"{', '.join(known.name for known in said)} is not given, as {option}, and not compared"
+                checks.append(Check(f"attested {what}", "not applicable", told))
+            continue
         found = [sha256(path) for path in paths]
         same = found == expected
-        told = f"SHA-256 {found[0]}" if same else f"SHA-256 is {', '.join(found)}, attested is {', '.join(expected)}"
-        checks.append(Check(name, "passed" if same else "failed", told))
-    return checks
+        told = f"SHA-256 is {', '.join(found)}" + ("" if same else f", attested is {', '.join(expected) or 'none'}")
+        checks.append(Check(f"attested {what}", "passed" if same else "failed", told))
+    theirs = stated.versions[THEIRS]
+    told = f"the bytes of llama.cpp {theirs}" + ("" if theirs == LLAMA_CPP else f", here they are those of {LLAMA_CPP}")
+    told += f"; said by kquants {stated.versions[OURS]}"
+    return [*checks, Check("attested version", "passed" if theirs == LLAMA_CPP else "failed", told)]
 
 
 def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: Proof) -> None:
     from importlib.metadata import version
 
     from gguf_py.atomic import replacing, write_all
-    from kquants.attestation import Attestation, sha256, statement
+    from kquants.attestation import OURS, THEIRS, Attestation, named, statement
 
     from .main import LLAMA_CPP
 
     files, sources = _shards(file), _shards(source)
-    digests = {p: sha256(p) for p in [*files, *sources, *([imatrix] if imatrix else [])]}
+    if any(path.exists() and path.samefile(read) for read in [*files, *sources, *([imatrix] if imatrix else [])]):
+        raise KQuantsError(f"{path} is one of the files that are read: write the statement to another name")
     said = Attestation(
-        tuple(digests[p] for p in files),
-        tuple(digests[p] for p in sources),
-        digests[imatrix] if imatrix else None,
+        tuple(map(named, files)),
+        tuple(map(named, sources)),
+        named(imatrix) if imatrix else None,
         proof.recipe,
+        {OURS: version("kquants"), THEIRS: LLAMA_CPP},
     )
-    versions = {"kquants": version("kquants"), "llama.cpp whose bytes these are": LLAMA_CPP}
-    document = statement(said, {digest: p.name for p, digest in digests.items()}, versions)
-    text = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+    text = (json.dumps(statement(said), indent=2) + "\n").encode()
     with replacing(path, len(text)) as handle:
         write_all(handle, text, 0)
     click.echo(f"{path}: written", err=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gguf_py import KQuantsError
 
@@ -21,18 +22,37 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD = "urn:kquants:quantize:v1"
 """What kind of build the parameters belong to: ``kquants quantize`` with the options of a ``Recipe``."""
+BUILDER = "urn:kquants:verify:v1"
+"""Who says so: ``kquants verify`` derived the files again."""
+OURS, THEIRS = "kquants", "llama_cpp"
+"""Whose versions are told: of the program, and of the llama.cpp whose bytes the recipe gives."""
+
+
+class Named(NamedTuple):
+    """A file as a statement speaks of it; only the digest counts."""
+
+    name: str
+    sha256: str
+    """In lower-case hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """What a statement says: SHA-256 digests in hexadecimal, and how the file was made."""
+    """What a statement says: which files were made from which, and how."""
 
-    files: tuple[str, ...]
-    """Of the file, or of each shard in order."""
-    source: tuple[str, ...]
+    files: tuple[Named, ...]
+    """The file, or each shard in order."""
+    source: tuple[Named, ...]
     """The same of what it was made from."""
-    imatrix: str | None
+    imatrix: Named | None
     recipe: Recipe
+    versions: Mapping[str, str]
+    """Of ``kquants`` and ``llama_cpp``."""
+
+
+def named(path: Path) -> Named:
+    """A file by its name and digest; what is no text in the name is shown as such."""
+    return Named(os.fsencode(path.name).decode("utf-8", "replace"), sha256(path))
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -44,25 +64,24 @@ def sha256(path: str | os.PathLike[str]) -> str:
     return state.hexdigest()
 
 
-def statement(said: Attestation, names: dict[str, str], versions: dict[str, str]) -> dict[str, Any]:
-    """The statement as JSON; ``names`` maps digests to file names, ``versions`` programs to theirs."""
+def statement(said: Attestation) -> dict[str, Any]:
+    """The statement as JSON."""
 
-    def resource(role: str, digest: str) -> dict[str, Any]:
-        return {"name": names[digest], "digest": {"sha256": digest}, "annotations": {"role": role}}
+    def resource(file: Named) -> dict[str, Any]:
+        return {"name": file.name, "digest": {"sha256": file.sha256}}
 
-    used = [resource("source", digest) for digest in said.source]
-    used += [resource("imatrix", said.imatrix)] if said.imatrix else []
+    used = [("source", file) for file in said.source] + ([("imatrix", said.imatrix)] if said.imatrix else [])
     return {
         "_type": STATEMENT,
-        "subject": [{"name": names[digest], "digest": {"sha256": digest}} for digest in said.files],
+        "subject": [resource(file) for file in said.files],
         "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD,
                 "externalParameters": asdict(said.recipe),
-                "resolvedDependencies": used,
+                "resolvedDependencies": [{**resource(file), "annotations": {"role": role}} for role, file in used],
             },
-            "runDetails": {"builder": {"id": "urn:kquants", "version": versions}},
+            "runDetails": {"builder": {"id": BUILDER, "version": dict(said.versions)}},
         },
     }
 
@@ -82,12 +101,14 @@ def read(path: str | os.PathLike[str]) -> Attestation:
         definition = found["predicate"]["buildDefinition"]
         if definition["buildType"] != BUILD:
             raise KQuantsError(f"{name} is about a build of type {definition['buildType']!r}, expected {BUILD!r}")
-        used = [(d["annotations"]["role"], _digest(d)) for d in definition["resolvedDependencies"]]
+        used = [(d["annotations"]["role"], _named(d)) for d in definition["resolvedDependencies"]]
+        versions = found["predicate"]["runDetails"]["builder"]["version"]
         return Attestation(
-            tuple(map(_digest, found["subject"])),
-            tuple(digest for role, digest in used if role == "source"),
-            next((digest for role, digest in used if role == "imatrix"), None),
+            tuple(map(_named, found["subject"])),
+            tuple(file for role, file in used if role == "source"),
+            next((file for role, file in used if role == "imatrix"), None),
             Recipe.of(definition["externalParameters"]),
+            {program: str(versions[program]) for program in (OURS, THEIRS)},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         if isinstance(fault, KQuantsError):
@@ -95,5 +116,5 @@ def read(path: str | os.PathLike[str]) -> Attestation:
         raise KQuantsError(f"{name} is no statement that kquants wrote: {fault!r} does not fit its form") from None
 
 
-def _digest(resource: dict[str, Any]) -> str:
-    return str(resource["digest"]["sha256"]).lower()
+def _named(resource: dict[str, Any]) -> Named:
+    return Named(str(resource.get("name", "")), str(resource["digest"]["sha256"]).lower())
