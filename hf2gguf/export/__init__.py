@@ -31,7 +31,7 @@ from ..general import CARD, SAMPLING
 from ..outtype import OUTTYPES
 from ..transform import constant
 from . import tokenizer
-from .change import POOLING, TOKENIZER, WEIGHTS
+from .change import CARD_TEXT, POOLING, TOKENIZER, WEIGHTS
 from .origin import Given, find, pages
 from .vocabulary import read
 
@@ -100,8 +100,8 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
         _write_pooling(folder, pooling)
     for name, numbers in config.pop(WEIGHTS, {}).items():
         shards[-1][name] = constant(numbers)
+    _write_card(file, folder, config.pop(CARD_TEXT, ""))
     _dump(folder / "config.json", config)
-    _write_card(file, folder)
     if shards:
         _write_shards(folder, shards, progress)
     outtypes = {number: name for name, number in OUTTYPES.items()}
@@ -118,7 +118,7 @@ def _write_pooling(folder: Path, pooling: int) -> None:
     (folder / "modules.json").write_text(json.dumps([module], indent=2) + "\n", encoding="utf-8")
 
 
-def _write_card(file: GGUFFile, folder: Path) -> None:
+def _write_card(file: GGUFFile, folder: Path, body: str) -> None:
     """``README.md`` and ``generation_config.json``: what ``general.*`` says."""
     metadata = file.metadata
     said = {spellings[0]: metadata.get(f"general.{key}") for key, spellings in CARD.items()}
@@ -129,7 +129,7 @@ def _write_card(file: GGUFFile, folder: Path) -> None:
         if isinstance(count, int):
             said[name] = [_under(metadata, f"general.{kind}.{i}.") for i in range(min(count, 1000))]
     matter = yaml.safe_dump({k: v for k, v in said.items() if v is not None}, sort_keys=False, allow_unicode=True)
-    (folder / "README.md").write_text(f"---\n{matter}---\n", encoding="utf-8")
+    (folder / "README.md").write_text(f"---\n{matter}---\n" + (f"\n{body}\n" if body else ""), encoding="utf-8")
     sampling = {name: metadata.get(f"general.sampling.{key}") for key, name in SAMPLING.items()}
     if any(value is not None for value in sampling.values()):
         _dump(folder / "generation_config.json", {k: v for k, v in sampling.items() if v is not None})

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, takewhile
+from math import pi
+from statistics import NormalDist
 from typing import Any
 
 from gguf_py import KQuantsError
@@ -19,14 +21,14 @@ from gguf_py import KQuantsError
 from ..definition import Definition
 from ..expression import Scope, evaluate, parse
 from ..rope import llama3_factors
-from .change import FREE, POOLING, TOKENIZER, WEIGHTS, Change, Path, both, concrete, equal, numbers
-from .loops import loop
+from .change import CARD_TEXT, FREE, POOLING, TOKENIZER, WEIGHTS, Change, Path, both, concrete, equal, numbers
+from .loops import OTHERS, loop, some
 
 _USUAL = (
     "num_hidden_layers max_position_embeddings hidden_size intermediate_size num_attention_heads num_key_value_heads "
     "rms_norm_eps layer_norm_eps num_local_experts num_experts num_experts_per_tok"
 ).split()
-_LLAMA3 = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+_LLAMA3: dict[str, Any] = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 _TOP = ("rope_theta", "partial_rotary_factor")
 """Rope parameters that stand beside the others' mapping."""
 
@@ -80,9 +82,20 @@ class Back:
         except KQuantsError:
             return False, None
 
+    def layers(self) -> int:
+        """How many there are, as far as that is known."""
+        try:
+            return int(self.scope.get("block_count") or 1)
+        except KQuantsError:
+            return 1
+
     def within(self, **names: Any) -> Back:
         """The same inside a loop."""
         return Back(self.page, self.scope.over(**names), self.config, self.opened)
+
+    def opening(self, name: str) -> Back:
+        """The same inside a derived name, which there means the configuration's key."""
+        return Back(self.page, self.scope, self.config, self.opened | {name})
 
     def value(self, node: ast.expr, target: Any) -> Iterator[Change]:
         """Changes that may make a node give ``target``."""
@@ -111,7 +124,9 @@ class Back:
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 yield from self._compared(left, op, right, wanted)
             case ast.Call(func=ast.Name(id=name), args=[ast.ListComp() as each]) if name in ("all", "any"):
-                yield from loop(self, each, [wanted] * int(self.scope.get("block_count") or 1))
+                for inner in some(self, each) if wanted and name == "any" else ():
+                    yield from inner.truth(each.elt, True)
+                yield from loop(self, each, [wanted] * self.layers())
             case ast.Call(func=ast.Name(id="is_list"), args=[inner]) if wanted:
                 yield from self.value(inner, FREE)
             case ast.Call(func=ast.Name(id="has"), args=[ast.Constant(value=str(name))]):
@@ -144,6 +159,9 @@ class Back:
         if isinstance(op, ast.NotEq | ast.IsNot | ast.NotIn):
             wanted = not wanted
         if isinstance(op, ast.In | ast.NotIn):
+            if wanted and isinstance(value, str):
+                yield from self.value(right, self.now(left)[1])
+                return
             for item in value if wanted else (None, "default", False):
                 yield from self.value(left, item)
         elif isinstance(op, ast.Eq | ast.NotEq | ast.Is | ast.IsNot):
@@ -155,10 +173,12 @@ class Back:
     def _name(self, node: ast.Name, target: Any) -> Iterator[Change]:
         name = node.id
         if name == "pooling":
-            yield {(POOLING,): target}
+            if target in (FREE, None, 1, 2, 3):
+                yield {(POOLING,): target}
+        elif name == "card":
+            yield {(CARD_TEXT,): target}
         elif name in self.page.derived and name not in self.opened:
-            inner = Back(self.page, self.scope, self.config, self.opened | {name})
-            yield from inner.value(parse(self.page.derived[name]), target)
+            yield from self.opening(name).value(parse(self.page.derived[name]), target)
         elif name not in ("model_class", "file_type", "files", "rope", "rope_full", "tokenizer_config"):
             yield {(name,): target}
 
@@ -173,8 +193,12 @@ class Back:
                 return (TOKENIZER,)
             case ast.Subscript(value=ast.Name(id="weights"), slice=key):
                 return (WEIGHTS, str(self.now(key)[1]))
+            case ast.Name(id=name) if name in self.page.derived and name not in self.opened:
+                return self.opening(name)._path(parse(self.page.derived[name]))
             case ast.Name(id=name):
-                return None if name in self.page.derived else (name,)
+                return (name,)
+            case ast.BoolOp(op=ast.Or(), values=[first, ast.Dict(keys=[])]):
+                return self._path(first)
             case ast.Call(func=ast.Name(id="get"), args=[ast.Constant(value=str(name)), *_]):
                 return (name,)
             case ast.Call(func=ast.Name(id="get"), args=[inner, ast.Constant(value=str(name)), *_]):
@@ -202,6 +226,8 @@ class Back:
             yield from self._sliced(node, target)
         elif (path := self._path(node.value)) is not None and path[0] == WEIGHTS:
             yield {path: target if target in (None, FREE) else [target]}
+        elif isinstance(node.slice, ast.Call) and target is not FREE:
+            yield from self.value(node.value, [target] * self.layers())
         else:
             yield from self._at(node, target)
 
@@ -249,16 +275,16 @@ class Back:
         for side in (True, False) if not known or held else (False, True):
             branch = node.body if side else node.orelse
             yield from both(self.truth(node.test, side), partial(self.value, branch, target))
+        if target:  # the test may be about what the branch is made of
+            yield from self.value(node.body, target)
 
     def _compare(self, node: ast.Compare, target: Any) -> Iterator[Change]:
         if isinstance(target, bool):
             yield from self.truth(node, target)
 
     def _binop(self, node: ast.BinOp, target: Any) -> Iterator[Change]:
-        if isinstance(target, list) and isinstance(node.op, ast.Add):
-            known, tail = self.now(node.right)
-            if known and isinstance(tail, list) and target[len(target) - len(tail) :] == tail:
-                yield from self.value(node.left, target[: len(target) - len(tail)])
+        if isinstance(target, list):
+            yield from self._joined(node, target)
             return
         if isinstance(target, bool) or not isinstance(target, int | float):
             return
@@ -271,6 +297,23 @@ class Back:
                     continue
                 for number in numbers(wanted):
                     yield from self.value(unknown, number)
+
+    def _joined(self, node: ast.BinOp, target: list[Any]) -> Iterator[Change]:
+        """A list and another behind it; one of a single item so often is as long as what it is made of says."""
+        match node.op, node.right:
+            case ast.Add(), ast.BinOp(left=ast.List(elts=[item]), op=ast.Mult(), right=often) if not self.now(often)[0]:
+                repeated = len(list(takewhile(lambda x: x == self.now(item)[1], reversed(target))))
+                for tail in range(repeated + 1):
+                    yield from both(
+                        self.value(often, tail), partial(self.value, node.left, target[: len(target) - tail])
+                    )
+            case ast.Add(), _:
+                known, behind = self.now(node.right)
+                if known and isinstance(behind, list) and target[len(target) - len(behind) :] == behind:
+                    yield from self.value(node.left, target[: len(target) - len(behind)])
+                known, before = self.now(node.left)
+                if known and isinstance(before, list) and target[: len(before)] == before:
+                    yield from self.value(node.right, target[len(before) :])
 
     # ----------------------------------------------------------------------------------------------------- functions
 
@@ -293,6 +336,12 @@ class Back:
             yield from self._first([str(a.value) for a in arguments if isinstance(a, ast.Constant)], target)
         elif name in ("any", "all") and isinstance(target, bool):
             yield from self.truth(node, target)
+        elif name == "index" and isinstance(target, int):
+            yield from self._index(arguments[0], self.now(arguments[1])[1], target)
+        elif name == "min" and len(arguments) == 1:
+            yield from self.value(arguments[0], list(range(target, self.layers())))
+        elif name == "split" and isinstance(target, list):
+            yield from self.value(arguments[0], str(self.now(arguments[1])[1]).join(map(str, target)))
         elif name == "len" and isinstance(target, int):
             yield from self.value(arguments[0], list(range(target)))
         elif name == "sqrt" and isinstance(target, int | float):
@@ -301,9 +350,17 @@ class Back:
         elif name == "bool" and isinstance(target, bool):
             yield from self.truth(arguments[0], target)
         elif name == "llama3_factors" and isinstance(target, list):
-            yield from self._llama3(target)
-        elif name in ("int", "float", "str", "round", "max", "min", "ceil", "lower"):
+            yield from self._llama3(target, len(arguments) == 3)
+        elif name == "normal_quantile" and isinstance(target, float):
+            for share in numbers(NormalDist().cdf(target)):
+                yield from self.value(arguments[0], share)
+        elif name in ("sorted", "int", "float", "str", "round", "max", "min", "ceil", "lower"):
             yield from self.value(arguments[0], target)
+
+    def _index(self, node: ast.expr, item: Any, place: int) -> Iterator[Change]:
+        """Layers of another kind before a place, those of one kind from there on."""
+        other = 0 if item == 1 else next(kind for kind in OTHERS if kind != item)
+        yield from self.value(node, [other] * place + [item] * (self.layers() + 1 - place))
 
     def _first(self, names: list[str], target: Any) -> Iterator[Change]:
         present = [name for name in names if name in self.config]
@@ -322,14 +379,21 @@ class Back:
         """Whether there is a value, or something to derive it from."""
         return name in self.page.derived or name in self.scope
 
-    def _llama3(self, spelled: list[float]) -> Iterator[Change]:
-        """The largest factor is that of the slowest waves; the contexts are those that models were published with."""
-        theta = self.config.get("rope_theta", 10000.0)
-        factor = max(spelled)
-        for context in (8192, 4096, 2048, 16384, 32768):
+    def _llama3(self, spelled: list[float], wide: bool) -> Iterator[Change]:
+        """The largest factor is that of the slowest waves; a wave in between tells the context that it was made for."""
+        path = self._path(ast.Name("rope_full")) or (self.rope,)
+        theta = (self.scope.get("rope_full") or {}).get("rope_theta", 10000.0)
+        factor, size = max(spelled), 2 * len(spelled)
+        contexts = [8192, 4096, 2048, 16384, 32768]
+        for i, blended in enumerate(spelled):
+            if 1 < blended < factor:
+                smooth = (1 / blended - 1 / factor) / (1 - 1 / factor)
+                wave = 2 * pi * theta ** (2 * i / size)
+                contexts.insert(0, round((smooth * (_LLAMA3["high_freq_factor"] - 1) + 1) * wave))
+        for context in contexts:
             said = {**_LLAMA3, "factor": factor, "original_max_position_embeddings": context}
-            if llama3_factors({**said, "rope_theta": theta}, 2 * len(spelled)) == spelled:
-                yield {(self.rope,): said}
+            if equal(llama3_factors({**said, "rope_theta": theta}, size, wide), spelled):
+                yield {(*path, key): value for key, value in said.items()}
 
 
 def _undone(op: ast.operator, side: int, result: float, other: float) -> float:

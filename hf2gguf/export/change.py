@@ -12,7 +12,7 @@ import numpy as np
 Path = tuple[str, ...]
 Change = dict[Path, Any]
 
-POOLING, TOKENIZER, WEIGHTS = "=pooling", "=tokenizer_config", "=weights"
+POOLING, TOKENIZER, WEIGHTS, CARD_TEXT = "=pooling", "=tokenizer_config", "=weights", "=card"
 """Entries of a configuration in the making that belong into other files; of weights, lists of numbers by name."""
 FREE = object()
 """A value that something else must tell, as long as there is one."""

@@ -11,8 +11,10 @@ from math import prod
 from gguf_py import KQuantsError
 from kquants.source import Source
 
+from .. import transform
 from ..definition import Definition
 from ..expression import Scope, evaluate, pipeline
+from ..operations import apply
 from ..tensors import kept, map_tensors
 from .solve import Fact
 from .undo import Steps, Wanting, undone
@@ -44,8 +46,12 @@ class _Candidate:
 def facts(page: Definition, sources: Mapping[str, Source]) -> list[Fact]:
     """What the sizes of stacked tensors say about expressions of the page."""
     found: dict[str, Fact] = {}
+    stems = set[str]()
     for text, targets in _routes(page):
         for target in targets:
+            if target.stem in stems:
+                continue  # which the page says otherwise
+            stems.add(target.stem)
             stacks = [texts[0] for name, texts in target.steps if name == "stack"]
             pattern = re.compile(_HOLE.sub(r"\\d+", re.escape(target.stem).replace(r"\{", "{").replace(r"\}", "}")))
             sizes = {s.shape[0] for n, s in sources.items() if pattern.fullmatch(re.sub(r"\.(weight|bias)$", "", n))}
@@ -158,13 +164,50 @@ def _made(
         parts = [sources[name] for name in covers]
         if any(step == "stack" for t in here for step, _ in t.steps):
             return _stacked(page, text, suffix, inner, covers, parts, pipes)
-        whole = undone(parts, pipes, inner)
+        if len(pipes) == 1 and [(op, a[:1]) for op, a in pipes[0]] == [("concat", ("0",))]:
+            return _parts(page, here[0], suffix, inner, covers, parts[0])
+        if copies := [k for k, pipe in enumerate(pipes) if pipe and pipe[-1][0] == "picked"]:
+            whole = _with_copies(here, parts, pipes, copies, inner)
+        else:
+            whole = undone(parts, pipes, inner)
     except Wanting:
         raise
     except KQuantsError:
         return None
     original = None if whole is None else _original(_filled(text, inner) + suffix, page)
     return None if original is None or whole is None else _Candidate(covers, {original: whole})
+
+
+def _with_copies(
+    targets: Sequence[_Target], parts: Sequence[Source], pipes: Sequence[Steps], copies: Sequence[int], scope: Scope
+) -> Source | None:
+    """The tensor of which some parts are rows that another part has too; if they are not, it was not that tensor."""
+    others = [k for k in range(len(parts)) if k not in copies]
+    if not others:
+        return undone(parts, pipes, scope)
+    whole = undone([parts[k] for k in others], [pipes[k] for k in others], scope)
+    for k in copies:
+        (_, texts) = pipes[k][-1]
+        if whole is not None and not transform.same(
+            apply("picked", whole, [evaluate(text, scope) for text in texts]), parts[k]
+        ):
+            raise Wanting({a[0]: False for op, a in targets[k].steps if op == "when"})
+    return whole
+
+
+def _parts(
+    page: Definition, first: _Target, suffix: str, scope: Scope, covers: tuple[str, ...], whole: Source
+) -> _Candidate | None:
+    """Tensors that were joined to one: of the same height, since nothing says otherwise."""
+    texts = [text for text, targets in _routes(page) for t in targets if t.stem == first.stem and t.steps]
+    height = whole.shape[0] // len(texts)
+    made: dict[str, Source] = {}
+    for place, text in enumerate(texts):
+        name = _original(_filled(text, scope) + suffix, page)
+        if name is None:
+            return None
+        made[name] = transform.rows(whole, place * height, (place + 1) * height)
+    return _Candidate(covers, made)
 
 
 def _stacked(

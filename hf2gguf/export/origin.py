@@ -134,10 +134,18 @@ def pages(file: GGUFFile) -> list[Definition]:
 
 
 def _fitting(given: Given) -> list[Definition]:
-    """The pages of the file's architecture that make vocabularies like its own, the one of its name first."""
+    """The pages of the file's architecture that make vocabularies like its own, the one of its name first.
+
+    A page that sets special tokens behind all else is meant when the file has some there.
+    """
     architecture, fitting = given.architecture, pages(given.file)
+    last = tokenizer.behind(given.file)
     there = [page for page in fitting if tokenizer.fits(str(page.vocabulary["scheme"]), given.vocabulary)] or fitting
-    return sorted(there, key=lambda page: (page.architecture.startswith("="), page.name != architecture))
+
+    def order(page: Definition) -> tuple[bool, ...]:
+        return not last.issubset(page.after), page.architecture.startswith("="), page.name != architecture
+
+    return sorted(there, key=order)
 
 
 def _architectures(page: Definition) -> set[str]:
@@ -174,7 +182,11 @@ def _classes(page: Definition, given: Given) -> Iterator[tuple[str, str]]:
 
 def _seen(given: Given, page: Definition) -> dict[str, Any]:
     """What expressions see besides the configuration."""
-    return {"tokenizer_config": tokenizer.settings(given.file, given.vocabulary, str(page.vocabulary["scheme"]))}
+    ids = {text: i for i, text in enumerate(given.vocabulary.texts)}
+    return {
+        "tokenizer_config": tokenizer.settings(given.file, given.vocabulary, str(page.vocabulary["scheme"])),
+        "json": {"tokenizer.json": {"model": {"vocab": ids}}},
+    }
 
 
 def _weights(source: Source | None) -> list[float] | None:
@@ -188,11 +200,12 @@ def _base(given: Given, page: Definition) -> dict[str, Any]:
     """What a configuration says besides what its page asks for."""
     file, vocabulary = given.file, given.vocabulary
     special = tokenizer.wanted(file, vocabulary, str(page.vocabulary["scheme"]))
-    own = {tokenizer.kind(key): file.metadata.get(key) for key in (*dict(page.metadata), *page.before, *page.after)}
+    own = {tokenizer.kind(key): file.metadata.get(key) for key in (*dict(page.metadata), *page.before)}
     special |= {kind: number for kind, number in own.items() if kind and isinstance(number, int)}
     said: dict[str, Any] = {f"{kind}_token_id": number for kind, number in special.items()}
     types = file.metadata.get("tokenizer.ggml.token_type_count")
     said |= {} if types is None else {"type_vocab_size": types}
+    said |= tokenizer.ends(file, str(page.vocabulary["scheme"]))
     said |= {"vocab_size": len(vocabulary.texts)} if vocabulary.texts else {}
     said["tie_word_embeddings"] = "output.weight" not in file.tensors
     dtypes = {t.type.name for t in file.tensors.values() if len(t.shape) > 1}

@@ -21,11 +21,11 @@ from ..definition import Definition
 from ..expression import Scope, evaluate
 from ..fields import SHARED, Fields
 from .back import Goal, changes
-from .change import POOLING, TOKENIZER, WEIGHTS, applied, distinct, equal
+from .change import CARD_TEXT, POOLING, TOKENIZER, WEIGHTS, applied, distinct, equal
 
 _MOST, _FEW = 400, 40
 """Changes that are tried for one key in one round, and of those that others may have to follow."""
-_SPOILT = 3
+_SPOILT = 6
 """Keys that a change may put wrong for others to put right."""
 _ROUNDS = 8
 
@@ -55,7 +55,8 @@ class Problem:
         pooling = config.get(POOLING)
         settings = {**self.more.get("tokenizer_config", {}), **config.get(TOKENIZER, {})}
         other = {"tokenizer_config": settings, "pooling": pooling, "weights": config.get(WEIGHTS, {})}
-        more = {"generation_config": {}, "files": [], "folder": "", "card": "", **self.more, **other}
+        other["card"] = config.get(CARD_TEXT, "")
+        more = {"generation_config": {}, "files": [], "folder": "", **self.more, **other}
         given = {key: value for key, value in config.items() if not key.startswith("=")}
         page = self.page if self.defaults else replace(self.page, defaults={})
         return configs.scope(given, page, model_class=self.model_class, file_type=1, **more)

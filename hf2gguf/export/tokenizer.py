@@ -72,6 +72,19 @@ def ids(file: GGUFFile) -> dict[str, int]:
     return {name: int(file.metadata[key]) for name, key in zip(together, keys[first:], strict=False)}
 
 
+def behind(file: GGUFFile) -> set[str]:
+    """The keys of special tokens that stand behind the chat template, where only a page's own can be."""
+    keys = list(file.metadata)
+    return {key for key in keys[keys.index(_TEMPLATE) :] if kind(key)} if _TEMPLATE in keys else set()
+
+
+def ends(file: GGUFFile, scheme: str) -> dict[str, Any]:
+    """What Laguna's configuration says of ends: that of a turn is the one that is not the beginning of a text too."""
+    names = ("bos", "eos", "eot")
+    bos, eos, eot = (file.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in names)
+    return {"eos_token_id": [bos if eos is None else eos, eot]} if scheme == "laguna" and eot is not None else {}
+
+
 def kind(key: str) -> str:
     """What configurations call the special token of a key; nothing for other keys."""
     found = re.fullmatch(r"tokenizer\.ggml\.(\w+)_token_id", key)

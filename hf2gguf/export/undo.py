@@ -181,6 +181,8 @@ def _one(source: Source, steps: Steps, scope: Scope) -> Source | None:
         return _ternary(source)
     if name == "negate_half":
         return apply(name, source, _arguments(texts, scope))
+    if name == "picked":
+        return _scattered(source, _arguments(texts, scope), scope["vocab_size"])
     if name == "repeated":
         return transform.reshape(transform.rows(source, 0, 1), -1)
     return None
@@ -248,6 +250,16 @@ def _ternary(source: Source) -> Source:
         return np.float32(max(held, 1) / (wide.count * wide.columns))
 
     return _mapped(source, lambda x: x / share())
+
+
+def _scattered(source: Source, numbers: Sequence[int], height: int) -> Source:
+    """Rows where they were; nobody knows the others, which are zeros."""
+    where = np.full(height, len(numbers), np.int64)
+    where[numbers] = np.arange(len(numbers))
+    nothing = replace(
+        source, shape=(1, source.columns), rows=lambda lo, hi: np.zeros((hi - lo, source.row_bytes), np.uint8)
+    )
+    return transform.gather(transform.concat([source, nothing]), (height, source.columns), lambda r: where[r])
 
 
 def _mapped(source: Source, function: Callable[[Any], Any]) -> Source:
