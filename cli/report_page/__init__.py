@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from html import escape
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def describe(
     tokens = file.metadata.get("tokenizer.ggml.tokens")
     kinds = file.metadata.get("tokenizer.ggml.token_type")
     return {
-        "file": str(file.path),
+        "file": _place(file),
         "name": _name(file),
         "facts": _facts(file) + ([("relative RMS error", f"{together(lost):.3%}")] if lost else []),
         "tensors": rows,
@@ -70,7 +71,7 @@ def describe(
         "tokens": list(tokens) if tokens is not None and not isinstance(tokens, np.ndarray) else None,
         "token_types": [] if kinds is None else np.asarray(kinds).tolist(),
         "templates": _templates(file),
-        "footer": f"Made by kquants from {file.path}" + (f", compared with {source.path}." if source else "."),
+        "footer": f"Made by kquants from {_place(file)}" + (f", compared with {_place(source)}." if source else "."),
     }
 
 
@@ -102,7 +103,7 @@ _FACTS = (
     "width",
     "heads",
     "context",
-    "keys and values",
+    "KV cache",
     "vocabulary",
     "tokenizer",
     "experts",
@@ -120,7 +121,7 @@ def _facts(file: ShardSet) -> list[tuple[str, str]]:
     else:
         told.pop("weights", None)
     if told.get("weights") and "cache" in told:
-        told["keys and values"] = f"up to {size(told['cache'])}"
+        told["KV cache"] = f"up to {size(told['cache'])}"
     told |= {"size": size(file.size), "file type": told.get("file_type"), "based on": told.get("based_on")}
     return [(label, _text(told[label])) for label in _FACTS if told.get(label) is not None]
 
@@ -132,7 +133,13 @@ def _text(found: Any) -> str:
 
 def _name(file: ShardSet) -> str:
     name = file.metadata.get("general.name")
-    return name if isinstance(name, str) and name else str(file.path).rsplit("/", 1)[-1]
+    return name if isinstance(name, str) and name else _place(file)
+
+
+def _place(file: ShardSet) -> str:
+    """The name of the file alone: a page is handed on, and where the file lies is nobody's business."""
+    others = f" and {len(file.files) - 1} more" if len(file.files) > 1 else ""
+    return Path(file.path).name + others
 
 
 def _templates(file: ShardSet) -> list[tuple[str, str]]:

@@ -16,7 +16,13 @@ function make(tag, properties = {}, ...children) {
 const whole = new Intl.NumberFormat("en");
 const known = (x) => x !== null && x !== undefined;
 const figure = (x, digits = 3) => (known(x) ? Number(x).toPrecision(digits) : "");
-const percent = (x) => (known(x) ? (x === 0 ? "0" : (100 * x).toPrecision(3)) + " %" : "");
+const percent = (x) => (known(x) ? (x === 0 ? "0" : (100 * x).toPrecision(3)) + "%" : "");
+
+// What cannot be seen is spelled as the commands spell it, spaces at the ends of a token stand out by its frame.
+const NAMES = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
+const visible = (text) => text.replace(/[\p{C}\p{Zl}\p{Zp}\\]/gu, (c) => NAMES[c] ||
+  (c.codePointAt() < 256 ? "\\x" + hex(c, 2) : c.codePointAt() < 65536 ? "\\u" + hex(c, 4) : "\\U" + hex(c, 8)));
+const hex = (c, digits) => c.codePointAt().toString(16).padStart(digits, "0");
 
 function bytes(n) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
@@ -160,7 +166,14 @@ function histogram(t) {
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Histogram of ${t.name}` },
     ...bars, svg("line", { x1: 0, x2: width, y1: base, y2: base }));
   const marks = [-t.reach, 0, t.reach].map((x) => make("span", {}, x ? figure(x) : "0"));
-  return make("div", {}, picture, make("div", { className: "axis" }, ...marks));
+  const counted = whole.format(t.histogram.reduce((a, b) => a + b));
+  const hint = make("p", { className: "hint" }, `${counted} of ${whole.format(t.weights)} weights; the outermost bars are all beyond four times the RMS.`);
+  return make("div", {}, picture, make("div", { className: "axis" }, ...marks), hint);
+}
+
+// The place of a weight of the flattened tensor on each axis, as everywhere: rows before columns.
+function placeOf(t, at) {
+  return t.shape.reduceRight((found, size) => { found.unshift(at % size); at = Math.floor(at / size); return found; }, []).join(", ");
 }
 
 function choose(t, scroll) {
@@ -179,12 +192,12 @@ function choose(t, scroll) {
     ["relative RMS error", percent(t.relative)],
     ["cosine", known(t.cosine) ? t.cosine.toFixed(7) : ""],
     ["largest error", figure(t.largest)],
-    ["worst group of 256", known(t.worst) ? `${percent(t.worst)} at weight ${whole.format(t.worst_at)}` : ""],
+    ["worst group of 256", known(t.worst) ? `${percent(t.worst)} from [${placeOf(t, t.worst_at)}] on` : ""],
     ["", t.note || ""],
   ];
-  const body = make("tbody", {}, ...rows.filter(([, v]) => v).map(([k, v]) => make("tr", {}, make("td", {}, k), make("td", {}, v))));
+  const figures = rows.filter(([, v]) => v).map(([k, v]) => make("div", {}, make("dt", {}, k), make("dd", {}, v)));
   const picture = t.histogram ? histogram(t) : make("p", { className: "hint" }, "no histogram");
-  $("detail").replaceChildren(make("h3", { className: "mono" }, t.name), make("div", { className: "pair" }, picture, make("table", {}, body)));
+  $("detail").replaceChildren(make("h3", { className: "mono" }, visible(t.name)), make("div", { className: "pair" }, picture, make("dl", { className: "figures" }, ...figures)));
   if (scroll) $("detail").scrollIntoView({ block: "nearest" });
 }
 
@@ -247,7 +260,7 @@ function drawTypes() {
 
 function drawTensors() {
   const pick = (t) => {
-    const link = make("a", { href: "#map-title", className: "mono" }, t.name);
+    const link = make("a", { href: "#map-title", className: "mono" }, visible(t.name));
     link.addEventListener("click", (event) => { event.preventDefault(); choose(t, false); $("detail").scrollIntoView({ block: "center" }); });
     return link;
   };
@@ -272,7 +285,7 @@ function drawTensors() {
 
 function drawMetadata() {
   const columns = [
-    { label: "key", key: (m) => m.key, show: (m) => make("span", { className: "mono" }, m.key) },
+    { label: "key", key: (m) => m.key, show: (m) => make("span", { className: "mono" }, visible(m.key)) },
     { label: "type", key: (m) => m.type, show: (m) => m.type },
     { label: "value", key: (m) => m.value, show: (m) => m.value, className: "long mono" },
   ];
@@ -289,7 +302,7 @@ function drawTokens() {
   const list = tokens.map((text, id) => ({ id, text }));
   const columns = [
     { label: "id", number: true, key: (t) => t.id, show: (t) => t.id },
-    { label: "token", key: (t) => t.text, show: (t) => make("span", { className: "mono" }, t.text), className: "long" },
+    { label: "token", key: (t) => t.text, show: (t) => make("code", { className: "token" }, visible(t.text)), className: "long" },
     { label: "kind", key: (t) => kinds[data.token_types[t.id]] || "", show: (t) => kinds[data.token_types[t.id]] || "" },
   ];
   const say = (found) => { $("token-count").textContent = `${whole.format(found)} of ${whole.format(tokens.length)} tokens` + (found > MOST_TOKENS ? `, the first ${MOST_TOKENS} shown` : ""); };
@@ -318,21 +331,23 @@ function drawTemplates() {
 
 // ------------------------------------------------------------------------------------------------------------- the page
 
-$("file").textContent = data.file;
-$("name").textContent = data.name;
+$("file").textContent = visible(data.file);
+$("name").textContent = visible(data.name);
 $("facts").replaceChildren(...data.facts.map(([k, v]) => make("div", {}, make("dt", {}, k), make("dd", {}, v))));
-$("footer").textContent = data.footer;
+$("footer").textContent = visible(data.footer);
 for (const [key, { label, of }] of Object.entries(MEASURES)) {
   if (tensors.some((t) => known(of(t)))) $("measure").append(make("option", { value: key }, label));
 }
 $("measure").addEventListener("change", (event) => { measure = event.target.value; paint(); });
-drawMap();
-if (tensors.length) {
+if (!tensors.length) {
+  for (const id of ["map", "types", "tensor-table"]) $(id).closest("section").hidden = true;
+} else {
+  drawMap();
   paint();
   choose(tensors.reduce((a, b) => (b.weights > a.weights ? b : a)), false);
+  drawTypes();
+  drawTensors();
 }
-drawTypes();
-drawTensors();
 drawMetadata();
 drawTokens();
 drawTemplates();

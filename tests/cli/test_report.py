@@ -117,6 +117,7 @@ def test_the_page_stands_alone(tmp_path: Path, files: tuple[Path, Path]) -> None
     assert not re.search(
         r"(?:src|href)=[\"']?(?:https?:)?//|@import|url\(", page.replace("http://www.w3.org/2000/svg", "")
     )
+    assert str(files[0].parent) not in page and str(tmp_path) not in page, "where it lay is nobody's business"
     document = data_of(tmp_path / "page.html")
     assert document["name"] == HOSTILE and document["tokens"][700] == HOSTILE
     assert f"<title>{html.escape(HOSTILE)}: report</title>" in page
@@ -185,7 +186,7 @@ def test_it_loads_without_complaints(window: Browser, page: Path) -> None:
     window.open(page)
     assert window.run("return document.documentElement.dataset.ready") == "yes"
     assert window.run("return document.querySelectorAll('img').length") == 0
-    assert window.run("return document.getElementById('name').textContent") == HOSTILE
+    assert window.run("return document.getElementById('name').textContent") == HOSTILE.replace("\x1b", "\\x1b")
     assert window.complaints() == []
 
 
@@ -224,6 +225,27 @@ def test_the_vocabulary_is_searched(window: Browser, page: Path) -> None:
     window.press(*"token69")
     texts = "return [...document.querySelectorAll('#token-table tbody tr')].map(r => r.cells[1].textContent)"
     assert window.run(texts) == ["token69", *(f"token69{i}" for i in range(10))]
+    window.press(*["\ue003"] * 10, *"onerror")
+    assert window.run(texts) == [HOSTILE.replace("\x1b", "\\x1b")], "what cannot be seen is spelled"
+
+
+def test_a_vocabulary_alone_has_no_empty_tables(tmp_path: Path, window: Browser) -> None:
+    fields = [Field.of("general.architecture", "llama"), Field.of("tokenizer.ggml.tokens", ["a", "\n", "\u200b"])]
+    gguf_py.write(tmp_path / "f", fields, {})
+    done("report", tmp_path / "f", "-o", tmp_path / "page.html")
+    window.open(tmp_path / "page.html")
+    shown = "return [...document.querySelectorAll('section:not([hidden]) h2')].map(h => h.textContent)"
+    assert window.run(shown) == ["Metadata", "Vocabulary"] and window.complaints() == []
+    texts = "return [...document.querySelectorAll('#token-table tbody tr')].map(r => r.cells[1].textContent)"
+    assert window.run(texts) == ["a", "\\n", "\\u200b"]
+
+
+def test_what_scrolls_is_reached_by_keyboard(window: Browser, page: Path) -> None:
+    window.open(page)
+    regions = "[...document.querySelectorAll('.scroll')]"
+    assert window.run(
+        f"return {regions}.every(r => r.role == 'region' && (r.tabIndex == 0 || r.querySelector('[tabindex]')))"
+    )
 
 
 def test_the_template_is_code(window: Browser, page: Path) -> None:
