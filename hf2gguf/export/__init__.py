@@ -16,13 +16,13 @@ from typing import Any
 
 import yaml
 
-from gguf_py import GGUFFile, KQuantsError, tensor_type
+from gguf_py import GGUFFile, KQuantsError
 from gguf_py.reader import parse
 from gguf_py.shards import COUNT
 from kquants.compare import HeaderChange, KeyChange, header_changes, key_changes
 from kquants.execute import derive
 from kquants.plan import Plan
-from kquants.source import Source, converted, of_tensors
+from kquants.source import Source
 
 from .. import checkpoint as checkpoints
 from ..convert import prepare
@@ -30,7 +30,7 @@ from ..files import Shape, plan
 from ..general import CARD, SAMPLING
 from ..outtype import OUTTYPES
 from ..transform import constant
-from . import tokenizer
+from . import blocks, tokenizer
 from .change import CARD_TEXT, POOLING, TOKENIZER, WEIGHTS
 from .origin import Given, find, pages
 from .vocabulary import read
@@ -86,11 +86,9 @@ def export(file: GGUFFile, folder: Path, progress: Callable[[int], None] = lambd
 
 
 def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exported:
-    f16 = tensor_type("F16")
-    sources = {n: converted(s, f16) if s.type.quantized else s for n, s in of_tensors(dict(file.tensors)).items()}
     pages(file)
-    given = Given(file, read(file), sources)
-    rounded = not given.exact
+    sources, rounded = blocks.sources(file)
+    given = Given(file, read(file), sources, exact=not rounded)
     origin, shards = find(given)
     settings = tokenizer.write(file, given.vocabulary, folder, origin.scheme)
     config = dict(origin.config)
@@ -101,12 +99,21 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
     for name, numbers in config.pop(WEIGHTS, {}).items():
         shards[-1][name] = constant(numbers)
     _write_card(file, folder, config.pop(CARD_TEXT, ""))
+    if any(source.type == blocks.MXFP4 for source in sources.values()):
+        config["quantization_config"] = blocks.CONFIG
+        shards = [blocks.packed(shard) for shard in shards]
     _dump(folder / "config.json", config)
     if shards:
         _write_shards(folder, shards, progress)
+    return _again(file, folder, origin.model_class, "f16" if rounded else _outtype(file), rounded)
+
+
+def _outtype(file: GGUFFile) -> str:
+    """The output type of which the file was made; where its type is that of blocks, the other matrices tell."""
     outtypes = {number: name for name, number in OUTTYPES.items()}
-    outtype = "f16" if rounded else outtypes.get(file.metadata.get(_FILE_TYPE, 1), "f16")
-    return _again(file, folder, origin.model_class, outtype, rounded)
+    said = outtypes.get(file.metadata.get(_FILE_TYPE, 1))
+    matrices = {t.type.name.lower() for t in file.tensors.values() if len(t.shape) > 1}
+    return said or next((name for name in ("bf16", "f16", "f32") if name in matrices), "f16")
 
 
 def _write_pooling(folder: Path, pooling: int) -> None:

@@ -31,11 +31,8 @@ class Given:
     file: GGUFFile
     vocabulary: Vocabulary
     sources: Mapping[str, Source]
-
-    @property
-    def exact(self) -> bool:
-        """Whether converting can give the file again, as it cannot when weights were quantized."""
-        return not any(tensor.type.quantized for tensor in self.file.tensors.values())
+    exact: bool
+    """Whether converting can give the file again, as it cannot when weights were quantized."""
 
     @property
     def architecture(self) -> str:
