@@ -50,7 +50,8 @@ def command(file: Path, folder: Path, quiet: bool) -> None:
     if found.departing:
         click.echo(f"tensor {visible(found.departing)}: converted it has other bytes")
     if found.exact:
-        click.echo(f"exact: kquants convert {folder} gives {file} back, byte for byte")
+        only = "" if found.tensors else " --vocab-only"
+        click.echo(f"exact: kquants convert{only} {folder} gives {file} back, byte for byte")
     elif found.rounded:
         click.echo("the file is quantized: its weights were rounded to F16")
     else:

@@ -162,13 +162,15 @@ def unigram(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
 
 
 def byte_fallback(vocabulary: Vocabulary) -> dict[str, Any]:
-    """BPE that falls back to bytes, of which the file keeps the tokens and not the merges."""
+    """BPE that falls back to bytes, of which only Gemma 4's files keep the merges beside the tokens."""
+    added = (TokenKind.CONTROL, TokenKind.USER_DEFINED, TokenKind.UNUSED)
+    own = max(i for i, kind in enumerate(vocabulary.kinds) if kind not in added) + 1
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": _added(vocabulary),
-        "normalizer": None,
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
         "pre_tokenizer": None,
         "post_processor": None,
         "decoder": {
@@ -182,8 +184,8 @@ def byte_fallback(vocabulary: Vocabulary) -> dict[str, Any]:
         "model": {
             "type": "BPE",
             "byte_fallback": True,
-            "vocab": {t: i for i, t in enumerate(vocabulary.texts) if not _filler(vocabulary, i)},
-            "merges": [],
+            "vocab": {t: i for i, t in enumerate(vocabulary.texts[:own]) if not _filler(vocabulary, i)},
+            "merges": vocabulary.merges,
         },
     }
 

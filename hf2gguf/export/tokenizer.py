@@ -29,6 +29,7 @@ _MODELS = {
     "tekken": ("gpt2",),
     **dict.fromkeys(("llama", "internlm2", "internlm3", "arctic", "nemotron"), ("llama",)),
     "gpt2": ("gpt2",),
+    "gemma4": ("gemma4",),
 }
 """Models of vocabularies that some schemes make; the others make what comes."""
 _CLASSES = {
@@ -37,6 +38,7 @@ _CLASSES = {
     ("jina-bert", "gpt2"): "RobertaTokenizer",
     ("roberta", "gpt2"): "RobertaTokenizer",
     ("phi3", "gpt2"): "GPT2Tokenizer",
+    ("gemma4", "gemma4"): "GemmaTokenizer",
     ("t5", "t5"): "T5Tokenizer",
     ("xlm-roberta", "t5"): "XLMRobertaTokenizer",
 }
@@ -102,12 +104,15 @@ def settings(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, A
         config[f"{kind}_token"] = vocabulary.texts[number]
     for kind in ("bos", "eos", "sep"):
         said = metadata.get(f"tokenizer.ggml.add_{kind}_token")
-        if said is not None:
+        if said is not None and scheme != "gemma4":  # which adds the beginning, whatever is said
             config[f"add_{kind}_token"] = said
     if "tokenizer.ggml.add_space_prefix" in metadata:
         config["add_prefix_space"] = metadata["tokenizer.ggml.add_space_prefix"]
     if "tokenizer.ggml.remove_extra_whitespaces" in metadata:
         config["clean_up_tokenization_spaces"] = metadata["tokenizer.ggml.remove_extra_whitespaces"]
+    if model == "gemma4":  # the others are no special ones
+        special = (t for t, k in zip(vocabulary.texts, vocabulary.kinds, strict=True) if k == TokenKind.CONTROL)
+        config["additional_special_tokens"] = [text for text in special if text not in config.values()]
     config |= _templates(file)
     return config
 
@@ -156,7 +161,7 @@ def write(file: GGUFFile, vocabulary: Vocabulary, folder: Path, scheme: str) -> 
     config, model = settings(file, vocabulary, scheme), vocabulary.model
     if model == "none":
         return config
-    if model == "llama" and _apart(scheme, vocabulary, file):
+    if model == "gemma4" or (model == "llama" and _apart(scheme, vocabulary)):
         document = libraries.byte_fallback(vocabulary)
     elif model == "llama":
         config |= pieces.write_model(vocabulary, file, folder)
@@ -182,7 +187,7 @@ def write(file: GGUFFile, vocabulary: Vocabulary, folder: Path, scheme: str) -> 
     return config
 
 
-def _apart(scheme: str, vocabulary: Vocabulary, file: GGUFFile) -> bool:
+def _apart(scheme: str, vocabulary: Vocabulary) -> bool:
     """Whether the vocabulary came from ``tokenizer.json``, which has no scores."""
     if scheme in _BYTES_APART:
         return True

@@ -7,7 +7,7 @@ from typing import Any
 
 from gguf_py import GGUFFile, KQuantsError
 
-_MODELS = ("llama", "gpt2", "bert", "t5", "whitespace", "none")
+_MODELS = ("llama", "gpt2", "bert", "t5", "gemma4", "whitespace", "none")
 
 
 @dataclass(frozen=True)
