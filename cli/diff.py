@@ -47,7 +47,7 @@ def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
             found = compare(before, after)
             figures = {} if no_figures else _figures(found.tensors)
             if as_json:
-                click.echo(json.dumps(_document(a, b, found, figures), indent=2, ensure_ascii=False, allow_nan=False))
+                click.echo(json.dumps(_document(a, b, found, figures), indent=2, allow_nan=False))
             elif found:
                 _show(found, figures)
             else:
@@ -81,7 +81,7 @@ def _show(found: Difference, figures: dict[str, Departure]) -> None:
     if found.keys:
         keys = table("", "metadata key", "A", "B", fold=("A", "B"))
         for key in found.keys:
-            keys.add_row(SIGNS[key.kind], *_key_cells(key), style=STYLES[key.kind])
+            keys.add_row(SIGNS[key.kind], *key_cells(key), style=STYLES[key.kind])
         put(out, keys)
     if found.tensors:
         if found.keys:
@@ -99,23 +99,24 @@ def _show(found: Difference, figures: dict[str, Departure]) -> None:
         out.print(f"all weights that are compared, as one tensor: relative RMS {together(figures.values()):.3%}")
 
 
-def _key_cells(change: KeyChange) -> tuple[str, str, str]:
-    from .show import brief, kind, value, visible
+def key_cells(change: KeyChange) -> tuple[str, str, str]:
+    """A key and what is under it in A and in B, in short: where long values depart, what is there."""
+    from .show import brief, kind, visible
     from .summary import file_type
 
     key = visible(change.key)
     index = change.first_index
-    alike = _alike(change)
     cells = []
     for field, other in ((change.before, change.after), (change.after, change.before)):
         if field is None:
             cells.append("")
             continue
         text = brief(field, 44)
-        if alike > ALIKE:
-            text = "…" + value(field.value[alike - ALIKE // 2 :], 43)
-        if index is not None and field.count is not None:
-            item = value(field.value[index], 24) if index < field.count else "nothing"
+        if isinstance(field.value, str):
+            text = _apart(field.value, None if other is None else other.value, 44)
+        elif index is not None and field.count is not None and other is not None:
+            items = [f.value[index] if index < len(f.value) else None for f in (field, other)]
+            item = "nothing" if items[0] is None else _apart(items[0], items[1], 24)
             text = f"{field.count:,} items, [{index}] is {item}"
         elif key == "general.file_type" and isinstance(field.value, int):
             text = f"{text} ({file_type(field.value)})"
@@ -125,12 +126,16 @@ def _key_cells(change: KeyChange) -> tuple[str, str, str]:
     return key, cells[0], cells[1]
 
 
-def _alike(change: KeyChange) -> int:
-    """Characters at the beginning of two texts that are the same."""
-    a, b = (None if f is None else f.value for f in (change.before, change.after))
-    if not (isinstance(a, str) and isinstance(b, str)):
-        return 0
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+def _apart(found: Any, other: Any, width: int) -> str:
+    """A value in short; a text that begins as the other one does, from where they part."""
+    from .show import value
+
+    if isinstance(found, str) and isinstance(other, str):
+        alike = next((i for i, (x, y) in enumerate(zip(found, other, strict=False)) if x != y), None)
+        alike = min(len(found), len(other)) if alike is None else alike
+        if alike > ALIKE:
+            return "…" + value(found[alike - ALIKE // 2 :], width - 1)
+    return value(found, width)
 
 
 def _tensor_cells(change: TensorChange, figures: Departure | None) -> list[str]:

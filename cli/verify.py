@@ -77,7 +77,7 @@ def command(
     if source is not None and checks[0].outcome == "passed":
         proof = _prove(file, source, imatrix, stated, threads, as_json)
     if as_json:
-        click.echo(json.dumps(_document(file, checks, proof), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_document(file, checks, proof), indent=2))
     else:
         _show_checks(checks)
         if proof is not None and source is not None:
@@ -216,7 +216,8 @@ def _commands(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> l
 
 
 def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> None:
-    from .show import brief, console, counted, visible
+    from .diff import key_cells
+    from .show import console, counted, visible
 
     out = console()
     commands = [f"  {visible(command)}" for command in _commands(file, source, imatrix, proof)]
@@ -230,9 +231,9 @@ def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) ->
     out.print(*commands, sep="\n", style="bold", soft_wrap=True)
     for header in proof.header:
         out.print(f"{header.what}: expected {visible(header.before)}, found {visible(header.after)}")
-    for key in proof.keys:
-        before, after = ("nothing" if f is None else brief(f, 40) for f in (key.before, key.after))
-        out.print(f"metadata key {visible(key.key)}: expected {before}, found {after}")
+    for change in proof.keys:
+        key, before, after = key_cells(change)
+        out.print(f"metadata key {key}: expected {before or 'nothing'}, found {after or 'nothing'}", soft_wrap=True)
     if proof.padding:
         out.print(visible(proof.padding))
     if proof.departures:

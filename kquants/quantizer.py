@@ -18,6 +18,7 @@ from gguf_py.errors import KQuantsError
 from gguf_py.layout import TensorInfo, lay_out
 from gguf_py.reader import GGUFFile
 from gguf_py.shards import COUNT, NUMBER, TENSORS, ShardSet, as_ggml, shard_path
+from gguf_py.strings import to_bytes
 from gguf_py.types import TensorType, ValueType
 from gguf_py.values import Field
 
@@ -264,7 +265,7 @@ def _imatrix_fields(imatrix: Imatrix) -> list[Field]:
     """What the file says of its importance matrix, texts cut to 127 bytes as upstream cuts them."""
     made = [Field.of("quantize.imatrix.file", os.fsencode(imatrix.path)[:127], ValueType.STRING)]
     if imatrix.datasets:
-        made.append(Field.of("quantize.imatrix.dataset", imatrix.datasets[0].encode()[:127], ValueType.STRING))
+        made.append(Field.of("quantize.imatrix.dataset", to_bytes(imatrix.datasets[0])[:127], ValueType.STRING))
     made.append(Field.of("quantize.imatrix.entries_count", len(imatrix.entries), ValueType.UINT32))
     if imatrix.chunks > 0:
         made.append(Field.of("quantize.imatrix.chunks_count", imatrix.chunks, ValueType.UINT32))

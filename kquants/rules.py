@@ -14,6 +14,7 @@ from typing import Any
 
 from gguf_py.errors import KQuantsError
 from gguf_py.layout import TensorInfo
+from gguf_py.strings import to_bytes
 from gguf_py.types import TensorType, tensor_type
 
 from .filetypes import FileType
@@ -129,7 +130,7 @@ def layer_of(name: str) -> int:
 
 def in_order(name: str) -> tuple[int, bytes]:
     """Sort by this to get upstream's order of tensors: by layer, then by name."""
-    return layer_of(name), name.encode()
+    return layer_of(name), to_bytes(name)
 
 
 def role_of(name: str) -> str:

@@ -7,10 +7,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from kquants_cli import progress
 from kquants_cli.main import kquants as command
 
+import gguf_py
+from gguf_py import Field
 from tests.command import COMMAND
 from tests.kquants.models import sparse
 
@@ -58,3 +61,15 @@ def test_plain_lines_in_a_pipe(
     said, fault = capfd.readouterr()
     assert "\x1b" not in said and not fault
     assert re.search(r"^ *\d+%  token_embd\.weight  [\d,]+ M weights/s, \d+ s left$", said, re.MULTILINE)
+
+
+def test_no_name_is_obeyed(tmp_path: Path) -> None:
+    """Control characters, and bytes that are no text: on a terminal and in JSON, spelled."""
+    weights = np.zeros((2, 256), np.float16)
+    fields = [Field.of("general.architecture", "\x1b]0;title\x07"), Field.of("k\udcff\u202e", "\x9b31m")]
+    source, made = tmp_path / "in.gguf", tmp_path / "out.gguf"
+    gguf_py.write(source, fields, {"blk.0.\x1b]0;title\x07\udcff.weight": ("F16", weights.shape, weights)})
+    said = on_a_terminal("quantize", source, made, "Q4_0")
+    said += on_a_terminal("verify", made, "--source", source) + on_a_terminal("verify", made, "--json")
+    assert said.count(r"blk.0.\x1b]0;title\x07\udcff.weight") > 2
+    assert not re.search("[\x07\x9b\u202e]|\x1b]", said)
