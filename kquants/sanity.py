@@ -248,7 +248,7 @@ def _shapes(model: ShardSet) -> Faults:
         compared += role in rows
     if not compared:
         raise NotApplicable("no tensor whose shape metadata states")
-    return f"the shapes of {compared} tensors are those that metadata states"
+    return f"{_counted(compared, 'shape')} as metadata states"
 
 
 def _own_shapes(model: ShardSet, name: str) -> bool:
@@ -365,4 +365,4 @@ def _finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
             place = ", ".join(str(i) for i in np.unravel_index(bad[0], t.shape or (1,)))
             yield f"tensor {t.name!r}: the weight at [{place}] is not a finite number"
     left_out = f" ({skipped} cannot be decoded here)" if skipped else ""
-    return f"every scale and weight of {len(model.tensors) - skipped} tensors is finite{left_out}"
+    return f"every scale and weight of {_counted(len(model.tensors) - skipped, 'tensor')} is finite{left_out}"
