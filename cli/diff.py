@@ -42,6 +42,8 @@ def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
     from gguf_py import KQuantsError
     from kquants.compare import compare
 
+    from .main import complain
+
     try:
         with gguf_py.open_shards(a) as before, gguf_py.open_shards(b) as after:
             found = compare(before, after)
@@ -53,7 +55,7 @@ def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
             else:
                 click.echo(f"same: {len(before.fields)} metadata keys and {len(before.tensors)} tensors")
     except (KQuantsError, OSError) as fault:
-        click.echo(f"kquants: {fault}", err=True)
+        complain(fault)
         sys.exit(2)  # as diff does: 1 is kept for files that differ
     sys.exit(1 if found else 0)
 

@@ -89,8 +89,15 @@ def kquants() -> None:
     """GGUF files and K-quants: the bytes llama.cpp writes, several times faster."""
 
 
+def complain(message: object) -> None:
+    """Print a line on stderr."""
+    from .show import one_line
+
+    click.echo(f"kquants: {one_line(str(message))}", err=True)
+
+
 def _tell(message: Warning | str, *_: object, **__: object) -> None:
-    click.echo(f"kquants: warning: {message}", err=True)
+    complain(f"warning: {message}")
 
 
 def main() -> None:
@@ -110,5 +117,5 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (KQuantsError, OSError) as fault:
-        click.echo(f"kquants: {fault}", err=True)
+        complain(fault)
         sys.exit(1)

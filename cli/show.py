@@ -25,10 +25,18 @@ def visible(text: str) -> str:
     """The text on one line, control and formatting characters spelled as escapes: ``\\x1b``, ``\\u202e``."""
     if text.isprintable() and "\\" not in text:
         return text
-    return "".join(c if c == " " or (c.isprintable() and c != "\\") else _SHOWN.get(c) or _escape(c) for c in text)
+    return "".join(c if c == " " or (c.isprintable() and c != "\\") else spelled(c) for c in text)
 
 
-def _escape(character: str) -> str:
+def one_line(text: str) -> str:
+    """A message, whatever a file or a server put into it: what a terminal would obey is spelled, the rest stays."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else spelled(c) for c in text)
+
+
+def spelled(character: str) -> str:
+    """A character that a terminal would obey or hide, as an escape."""
+    if character in _SHOWN:
+        return _SHOWN[character]
     code = ord(character)
     if unicodedata.category(character) == "Zs":
         return character

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException, HTTPResponse
@@ -17,6 +18,9 @@ _FIRST = 1 << 20
 _MOST = 1 << 29
 """Largest header that is fetched."""
 _SECONDS = 30.0
+"""How long nothing may come."""
+_SLOWEST = 1000
+"""Bytes a second that a server sends at least, from then on."""
 
 
 def is_url(path: str) -> bool:
@@ -58,14 +62,31 @@ def _fetch(url: str, start: int, end: int) -> tuple[bytes, int]:
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
             whole = _size(url, answer, start)
-            if answer.status != 206:
-                _skip(answer, start)  # a server that knows no ranges sends the file from its beginning
-            return answer.read(end - start), whole
+            # A server that knows no ranges sends the file from its beginning.
+            upto = min(end, whole)
+            return _read(url, answer, 0 if answer.status == 206 else start, upto - start), whole
+    except KQuantsError:
+        raise
     except urllib.error.HTTPError as fault:
         raise KQuantsError(f"{url}: the server answers {fault.code} ({fault.reason})") from None
     except (urllib.error.URLError, HTTPException, OSError, ValueError) as fault:
         reason = getattr(fault, "reason", None) or fault
-        raise KQuantsError(f"{url}: {str(getattr(reason, 'strerror', None) or reason).lower()}") from None
+        raise KQuantsError(f"{url}: {str(getattr(reason, 'strerror', None) or reason).strip().lower()}") from None
+
+
+def _read(url: str, answer: HTTPResponse, skip: int, count: int) -> bytes:
+    """``count`` bytes of the answer behind the first ``skip``; raises KQuantsError when they do not come in time."""
+    begun, got, kept = time.monotonic(), 0, []
+    while got < skip + count:
+        piece = answer.read1(min(skip + count - got, 1 << 16))
+        seconds = time.monotonic() - begun
+        if not piece:
+            raise KQuantsError(f"{url}: the server sends {got:,} bytes where {skip + count:,} are expected")
+        got += len(piece)
+        if seconds > _SECONDS and got < _SLOWEST * seconds:
+            raise KQuantsError(f"{url}: the server is too slow: {got:,} bytes in {seconds:.0f} s")
+        kept.append(piece[max(0, len(piece) - (got - skip)) :] if got > skip else b"")
+    return b"".join(kept)
 
 
 def _size(url: str, answer: HTTPResponse, start: int) -> int:
@@ -79,8 +100,3 @@ def _size(url: str, answer: HTTPResponse, start: int) -> int:
     if not length.isdecimal():
         raise KQuantsError(f"{url}: the server does not say how large the file is")
     return int(length)
-
-
-def _skip(answer: HTTPResponse, count: int) -> None:
-    while count and (piece := answer.read(min(count, 1 << 16))):
-        count -= len(piece)

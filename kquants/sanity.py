@@ -128,6 +128,8 @@ def _overlaps(file: GGUFFile) -> Faults:
 def wrong_places(file: GGUFFile) -> Faults:
     """What llama.cpp demands: each tensor right behind the one before it in the table."""
     expected = file.data_offset
+    if not file.tensors and file.size > expected:
+        yield f"{file.size - expected:,} bytes follow the header, which names no tensors"
     for t in _tensors(file):
         if t.offset != expected:
             yield f"tensor {t.name!r} begins at byte {t.offset:,}, the one before it ends at {expected:,}"

@@ -11,6 +11,7 @@ import pty
 import re
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import pytest
 
 import gguf_py
 from cli import summary
-from gguf_py import Field, KQuantsError, TensorInfo, ValueType, shards, tensor_type
+from gguf_py import Field, KQuantsError, TensorInfo, ValueType, remote, shards, tensor_type
 from gguf_py.remote import open_url
 from tests.command import COMMAND, done, kquants
 from tests.files import real_files
@@ -240,6 +241,10 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
             self.send_error(404)
             return
         data = path.read_bytes()
+        if self.path.endswith("?rude"):
+            self.send_response(500, "no\x1b]0;title\x07")
+            self.end_headers()
+            return
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         assert asked is not None
         if self.path.endswith("?whole"):
@@ -253,6 +258,12 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(end - start))
         self.end_headers()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            if self.path.endswith("?stalls"):
+                time.sleep(0.5)
+            while self.path.endswith("?drips"):
+                self.wfile.write(data[start : start + 1])
+                time.sleep(0.02)
+            end = start + 100 if self.path.endswith("?ends") else end
             self.wfile.write(data[start:end])
             self.sent.append(end - start)
 
@@ -287,7 +298,9 @@ def test_only_the_header_of_a_url_is_fetched(tmp_path: Path, server: tuple[str, 
     assert again == "far\n"
 
 
-def test_servers_without_ranges_and_servers_that_lie(tmp_path: Path, server: tuple[str, list[int]]) -> None:
+def test_servers_without_ranges_and_servers_that_lie(
+    tmp_path: Path, server: tuple[str, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     address, _ = server
     _large(tmp_path / "m.gguf")
     (tmp_path / "text.gguf").write_text("nothing")
@@ -296,11 +309,18 @@ def test_servers_without_ranges_and_servers_that_lie(tmp_path: Path, server: tup
     for path, says in [
         ("none.gguf", "the server answers 404"),
         ("text.gguf", "not a GGUF file"),
+        ("m.gguf?rude", r"the server answers 500 (no\x1b]0;title\x07)"),
     ]:
         wrong = kquants("inspect", f"{address}/{path}")
         assert wrong.returncode == 1 and says in wrong.stderr and wrong.stderr.count("\n") == 1
     with pytest.raises(KQuantsError, match="refused"):
         open_url("http://127.0.0.1:9/m.gguf")
+    with pytest.raises(KQuantsError, match="the server sends 100 bytes where"):
+        open_url(f"{address}/m.gguf?ends")
+    for how, seconds, says in [("stalls", 0.2, "timed out"), ("drips", 1.0, "the server is too slow")]:
+        monkeypatch.setattr(remote, "_SECONDS", seconds)
+        with pytest.raises(KQuantsError, match=says):
+            open_url(f"{address}/m.gguf?{how}")
 
 
 def test_shards_on_a_server(tmp_path: Path, server: tuple[str, list[int]]) -> None:
