@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from hf2gguf.convert import Converted
+    from hf2gguf.files import Shape
     from kquants.plan import Plan
 
 _EPILOG = """Examples:
@@ -19,6 +20,10 @@ _EPILOG = """Examples:
   kquants convert Llama-3.2-1B --outtype f16 --outfile llama.gguf
   kquants convert Llama-3.2-1B --outtype q4_k_m --outfile llama-{ftype}.gguf
   kquants convert HuggingFaceTB/SmolLM2-135M --dry-run   from the local Hugging Face cache
+
+f32, f16, bf16, q8_0, tq1_0 and tq2_0 are the files of llama.cpp's convert_hf_to_gguf.py, its shards and its big-endian
+files too. Any other type is the file that convert to F16 and quantize give; its shards are those that split makes of
+it, its big-endian form is the one that llama.cpp's gguf_convert_endian gives it.
 """
 
 
@@ -76,7 +81,7 @@ def command(
     from hf2gguf import checkpoint as checkpoints
     from hf2gguf import definition, hub
     from hf2gguf.convert import prepare
-    from hf2gguf.files import named
+    from hf2gguf.files import named, plan
 
     if list_architectures:
         for name, place in definition.classes().items():
@@ -87,6 +92,7 @@ def command(
     page = definition.load(architecture) if architecture is not None else None
     folder, hub_id = hub.find(checkpoint)
     plain, quantized = _types(outtype)
+    wanted = _shape(shape, quantized)
     with checkpoints.open(folder) as opened:
         made = prepare(
             opened,
@@ -100,9 +106,9 @@ def command(
             outfile = Path(f"{hub_id.replace('/', '-')}-{{ftype}}.gguf")
         path = named(outfile, folder, made, shape["vocab_only"], quantized)
         again = quantized is None and plain in ("auto", "f32", "f16", "bf16")
-        plan = _plan(made, path, quantized, shape)
-        _spare(folder, plan)
-        _write(made, plan, shape, threads, quiet, again)
+        files = plan(made, path, wanted, quantized)
+        _spare(folder, files)
+        _write(made, files, shape, threads, quiet, again)
 
 
 def _spare(folder: Path, plan: Plan) -> None:
@@ -138,31 +144,23 @@ def _bytes(text: str | None) -> int:
     return int(digits) * scale
 
 
-def _plan(made: Converted, path: Path, quantized: str | None, shape: dict[str, Any]) -> Plan:
-    from gguf_py import KQuantsError
-    from hf2gguf.files import Shape, plan
+def _shape(shape: dict[str, Any], quantized: str | None) -> Shape:
+    from hf2gguf.files import Shape
 
-    wanted = Shape(
+    if quantized and shape["split_max_size"] and shape["split_max_tensors"]:
+        raise click.UsageError(f"--split-max-size and --split-max-tensors exclude each other for {quantized}")
+    return Shape(
         max_size=_bytes(shape["split_max_size"]),
         max_tensors=shape["split_max_tensors"] or 0,
         empty_first=shape["no_tensor_first_split"],
         big_endian=shape["bigendian"],
         vocab_only=shape["vocab_only"],
     )
-    if quantized is None or wanted.vocab_only:
-        return plan(made, path, wanted)
-    if wanted != Shape():
-        raise KQuantsError(
-            f"{path}: {quantized} is written as one little-endian file; kquants split makes shards of it"
-        )
-    from kquants.quantizer import quantized as quantize
-    from kquants.source import converted
-
-    sources = {name: converted(source, type_) for name, (source, type_) in made.tensors.items()}
-    return quantize(path, made.fields, sources, quantized)
 
 
 def _write(made: Converted, plan: Plan, shape: dict[str, Any], threads: int | None, quiet: bool, again: bool) -> None:
+    from kquants.execute import execute
+
     from .progress import closing, described, reporting
 
     if shape["dry_run"]:
@@ -172,15 +170,7 @@ def _write(made: Converted, plan: Plan, shape: dict[str, Any], threads: int | No
     with reporting(quiet) as progress:
         for note in (f"{made.model_class}: {made.architecture}, {len(made.tensors)} tensors", *plan.notes):
             progress.note(note)
-        if shape["bigendian"]:
-            from hf2gguf.files import write_big_endian
-
-            write_big_endian(plan)
-            lines = [described(out) for out in plan.outputs]
-        else:
-            from kquants.execute import execute
-
-            lines = closing(plan, execute(plan, threads=threads, progress=progress))
+        lines = closing(plan, execute(plan, threads=threads, progress=progress))
     if not quiet:
         for line in lines:
             click.echo(line)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from gguf_py import Field, KQuantsError, TensorInfo, ValueType, lay_out
-from gguf_py.atomic import replacing, write_all
+from gguf_py import Field, KQuantsError, TensorInfo, TensorType, ValueType, lay_out, shards
+from gguf_py.layout import Layout, stated_alignment
 from gguf_py.values import ByteOrder
-from kquants.plan import Item, Output, Plan, output
-from kquants.source import converted
+from kquants import byteorder
+from kquants.plan import Item, Output, Plan
+from kquants.source import Bytes, converted
 
 from .convert import Converted
-
-_PIECE = 8 << 20
-"""Bytes of a tensor that are turned round at a time."""
 
 
 def named(
@@ -49,22 +45,51 @@ class Shape:
     """How a model is put into files: limits of 0 are none."""
 
     max_size: int = 0
-    """Bytes of weights in a shard, without padding."""
+    """Bytes of weights in a shard."""
     max_tensors: int = 0
     empty_first: bool = False
     """Whether the first shard has the metadata alone."""
     big_endian: bool = False
     vocab_only: bool = False
 
+    @property
+    def order(self) -> ByteOrder:
+        """The byte order of the files."""
+        return "big" if self.big_endian else "little"
 
-def plan(made: Converted, path: Path, shape: Shape) -> Plan:
-    """The plan of one file or of shards, dealt out as upstream's Python writer does."""
+
+def plan(made: Converted, path: Path, shape: Shape, quantized: str | None = None) -> Plan:
+    """The plan of one file or of shards, of the converter's type or ``quantized`` to a file type on the way.
+
+    Shards and byte order of the former are those of upstream's converter; of the latter those that llama-gguf-split
+    and gguf-py's ``gguf_convert_endian`` give the whole file.
+    """
     if shape.vocab_only:
-        order: ByteOrder = "big" if shape.big_endian else "little"
-        return Plan((Output(path, lay_out(made.fields, (), pad=False, byteorder=order), ()),))
+        return Plan((Output(path, lay_out(made.fields, (), pad=False, byteorder=shape.order), ()),))
+    if quantized is None:
+        whole = Plan(tuple(_converted(made, path, shape)))
+    else:
+        from kquants.quantizer import quantized as quantize
+
+        sources = {name: converted(source, type_) for name, (source, type_) in made.tensors.items()}
+        whole = quantize(path, made.fields, sources, quantized, partial(_quantized, shape))
+    if (shape.max_size or shape.max_tensors) and len(whole.outputs) == 1:
+        return replace(whole, notes=(*whole.notes, "the model fits in one file"))
+    return whole
+
+
+def _converted(made: Converted, path: Path, shape: Shape) -> Iterator[Output]:
+    """Shards as upstream's Python writer deals them out: by bytes without padding, each file's tensors counted."""
     groups = _dealt(items(made), shape)
-    notes = ("the model fits in one file",) if (shape.max_size or shape.max_tensors) and len(groups) == 1 else ()
-    return Plan(tuple(_output(*shard, shape.big_endian) for shard in _shards(made.fields, groups, path)), notes)
+    for i, group in enumerate(groups):
+        own = [
+            Field.of("split.no", i, ValueType.UINT16),
+            Field.of("split.count", len(groups), ValueType.UINT16),
+            Field.of("split.tensors.count", sum(map(len, groups)), ValueType.INT32),
+        ]
+        fields = [*(made.fields if i == 0 else ()), *(own if len(groups) > 1 else ())]
+        layout = lay_out(fields, [item.info for item in group], byteorder=shape.order)
+        yield _output(_shard(path, i, len(groups)), layout, group, byteorder.swapped_numbers)
 
 
 def _dealt(whole: Iterable[Item], shape: Shape) -> list[list[Item]]:
@@ -81,49 +106,34 @@ def _dealt(whole: Iterable[Item], shape: Shape) -> list[list[Item]]:
     return groups
 
 
-def _shards(
-    fields: Sequence[Field], groups: list[list[Item]], path: Path
-) -> Iterable[tuple[Path, list[Field], list[Item]]]:
+def _quantized(shape: Shape, path: Path, fields: Sequence[Field], whole: Sequence[Item]) -> list[Output]:
+    """Shards as llama-gguf-split deals them out: by padded bytes, or so many tensors each."""
+    infos = [item.info for item in whole]
+    if shape.big_endian:
+        byteorder.check(infos)
+    if not (shape.max_size or shape.max_tensors or shape.empty_first):
+        return [_output(path, lay_out(fields, infos, byteorder=shape.order), whole, byteorder.swapped)]
+    alignment = stated_alignment(fields)
+    groups = shards.group(
+        infos,
+        max_tensors=shape.max_tensors or None,
+        max_size=shape.max_size or None,
+        alignment=alignment,
+        empty_first=shape.empty_first,
+    )
     if len(groups) == 1:
-        yield path, list(fields), groups[0]
-        return
-    tensors = sum(map(len, groups))
-    for i, group in enumerate(groups):
-        own = [
-            Field.of("split.no", i, ValueType.UINT16),
-            Field.of("split.count", len(groups), ValueType.UINT16),
-            Field.of("split.tensors.count", tensors, ValueType.INT32),
-        ]
-        shard = path.with_name(f"{path.stem}-{i + 1:05d}-of-{len(groups):05d}.gguf")
-        yield shard, [*(fields if i == 0 else ()), *own], group
+        return _quantized(replace(shape, max_size=0, max_tensors=0), path, fields, whole)
+    layouts = shards.deal(fields, groups, alignment=alignment, byteorder=shape.order)
+    by_name = {item.info.name: item for item in whole}
+    return [
+        _output(_shard(path, i, len(groups)), layout, [by_name[info.name] for info in group], byteorder.swapped)
+        for i, (layout, group) in enumerate(zip(layouts, groups, strict=True))
+    ]
 
 
-def _output(path: Path, fields: list[Field], group: list[Item], big_endian: bool) -> Output:
-    if not big_endian:
-        return output(path, fields, group)
-    return Output(path, lay_out(fields, [item.info for item in group], byteorder="big"), tuple(group))
+def _shard(path: Path, number: int, count: int) -> Path:
+    return path if count == 1 else shards.shard_path(path.with_name(path.stem), number, count)
 
 
-def write_big_endian(plan: Plan) -> None:
-    """Write a plan whose layouts are big-endian, one tensor after the other; atomic, as the executor is.
-
-    F32, F16 and integers are turned round. Blocks and BF16, which are bytes to upstream's Python writer, stay as
-    they are.
-    """
-    with ExitStack() as files:
-        handles = [files.enter_context(replacing(out.path, out.layout.size)) for out in plan.outputs]
-        for out, handle in zip(plan.outputs, handles, strict=True):
-            for item, offset in zip(out.items, out.layout.offsets, strict=True):
-                _write_swapped(item, handle, offset)
-            write_all(handle, out.layout.header, 0)
-
-
-def _write_swapped(item: Item, handle: int, offset: int) -> None:
-    kind = item.info.type
-    source = converted(item.source, kind)
-    turned = not kind.quantized and kind.name != "BF16"
-    step = max(1, _PIECE // max(1, source.row_bytes))
-    for lo in range(0, source.count, step):
-        data = source.rows(lo, min(source.count, lo + step))
-        swapped = data.view(np.dtype(f"u{kind.nbytes}")).byteswap() if turned else data
-        write_all(handle, np.ascontiguousarray(swapped).data.cast("B"), offset + lo * source.row_bytes)
+def _output(path: Path, layout: Layout, group: Sequence[Item], turn: Callable[[TensorType, Bytes], Bytes]) -> Output:
+    return Output(path, layout, tuple(group), turn if layout.byteorder == "big" else None)

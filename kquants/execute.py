@@ -78,14 +78,15 @@ def execute(
             files.enter_context(replacing(out.path, out.layout.size, word=word and word[:8], keep=keep))
             for out in plan.outputs
         ]
-        offsets = {
-            id(item): (handle, offset)
+        places = {
+            id(item): (handle, offset, out.turned)
             for handle, out in zip(handles, plan.outputs, strict=True)
             for item, offset in zip(out.items, out.layout.offsets, strict=True)
         }
 
         def write(item: Item, lo: int, data: Bytes) -> None:
-            handle, offset = offsets[id(item)]
+            handle, offset, turned = places[id(item)]
+            data = data if turned is None else turned(item.info.type, data)
             write_all(handle, data.data, offset + lo // item.info.type.block * item.info.type.nbytes)
 
         work = _Work(_jobs(plan), write)

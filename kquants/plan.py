@@ -5,15 +5,16 @@ Everything that can be said about a run is a reading of it: sizes, layout, disk 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gguf_py.errors import KQuantsError
 from gguf_py.layout import Layout, TensorInfo, lay_out
+from gguf_py.types import TensorType
 from gguf_py.values import Field
 
-from .source import Extent, Floats, InputFile, Source, converted, in_file, of_tensors
+from .source import Bytes, Extent, Floats, InputFile, Source, converted, in_file, of_tensors
 
 __all__ = [
     "Extent",
@@ -50,6 +51,15 @@ class Output:
     layout: Layout
     items: tuple[Item, ...]
     """In the order of the layout."""
+    turned: Callable[[TensorType, Bytes], Bytes] | None = None
+    """What gives whole blocks the byte order of the file, where it is not little-endian."""
+
+    def __post_init__(self) -> None:
+        for item in self.items:
+            if item.info.count != item.source.count * item.source.columns or item.info.columns != item.source.columns:
+                raise KQuantsError(
+                    f"tensor {item.info.name!r}: the shape is {item.info.shape}, its source's is {item.source.shape}"
+                )
 
     @property
     def weights(self) -> int:
@@ -84,9 +94,4 @@ class Plan:
 def output(path: str | Path, fields: Iterable[Field], items: Iterable[Item]) -> Output:
     """Lay out a file; raises KQuantsError when a tensor does not have its source's shape or the format forbids it."""
     items = tuple(items)
-    for item in items:
-        if item.info.count != item.source.count * item.source.columns or item.info.columns != item.source.columns:
-            raise KQuantsError(
-                f"tensor {item.info.name!r}: the shape is {item.info.shape}, its source's is {item.source.shape}"
-            )
     return Output(Path(path), lay_out(fields, [item.info for item in items]), items)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -99,16 +99,27 @@ def quantized(
     fields: Iterable[Field],
     sources: Mapping[str, Source],
     kind: str | FileType,
-    options: Options | None = None,
+    arrange: Arrange | None = None,
 ) -> Plan:
-    """The plan for a model that is not in a file yet: its metadata, and its tensors as a file would hold them."""
+    """The plan for a model that is not in a file yet: its metadata, and its tensors as a file would hold them.
+
+    ``arrange`` makes the files of the path, the metadata and the tensors; one file by default.
+    """
     tensors = [_Tensor(n, as_ggml(TensorInfo(n, s.type, s.shape)), s) for n, s in sources.items()]
-    outputs, notes = _outputs(path, list(fields), tensors, kind, options or Options())
+    outputs, notes = _outputs(path, list(fields), tensors, kind, Options(), arrange)
     return Plan(tuple(outputs), tuple(notes))
 
 
+Arrange = Callable[[Path, Sequence[Field], Sequence[Item]], list[Output]]
+
+
 def _outputs(
-    path: str | Path, fields: Sequence[Field], tensors: Sequence[_Tensor], kind: str | FileType, options: Options
+    path: str | Path,
+    fields: Sequence[Field],
+    tensors: Sequence[_Tensor],
+    kind: str | FileType,
+    options: Options,
+    arrange: Arrange | None = None,
 ) -> tuple[list[Output], list[str]]:
     copy = isinstance(kind, str) and kind.upper() == COPY
     file_type_ = None if copy else kind if isinstance(kind, FileType) else file_type(kind)
@@ -136,6 +147,8 @@ def _outputs(
         if not any(pattern.search(info.name) for info in infos):
             notes.append(f"no tensor has {pattern.pattern!r} in its name")
     written = _metadata(fields, number, options, layers, model)
+    if arrange is not None:
+        return arrange(Path(path), list(written.values()), items), notes
     return _files(Path(path), written, items, [t.shard for t in left], options.keep_split), notes
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import gguf_py
-from tests.command import kquants
+from tests.command import TINY, done, kquants
+from tests.hf2gguf import make_endian
 from tests.hf2gguf.models import Model, base, llama, write
 from tests.hf2gguf.zoo import ZOO
 
@@ -73,12 +74,12 @@ def test_the_checkpoint_is_spared(tmp_path: Path) -> None:
 
 def test_what_is_said_of_files_without_weights(tmp_path: Path) -> None:
     folder, out = checkpoint(tmp_path), tmp_path / "out.gguf"
-    for option, said in (
-        ("--vocab-only", "94.9 kB, 0 tensors"),
-        ("--bigendian", "1.3 MB, 16.01 bits a weight, 21 tensors"),
+    for option, said, more in (
+        ("--vocab-only", "94.9 kB, 0 tensors", 0),
+        ("--bigendian", "1.3 MB, 16.01 bits a weight, 21 tensors", 1),  # and how long it took, but no next step
     ):
         lines = kquants("convert", folder, option, "--outfile", out).stdout.splitlines()
-        assert len(lines) == 2 and lines[1] == f"{out}: {said}"
+        assert len(lines) == 2 + more and lines[1] == f"{out}: {said}"
 
 
 @pytest.mark.parametrize("name", ["tiny-mixtral", "tiny-bert", "tiny-mamba", "tiny-falcon-7b"])
@@ -91,6 +92,45 @@ def test_one_pass_is_two_steps(tmp_path: Path, name: str, file_type: str) -> Non
     result = kquants("convert", folder, "--outtype", file_type, "--outfile", one)
     assert result.returncode == 0, result.stderr
     assert one.read_bytes() == two.read_bytes()
+
+
+SPLITS = [
+    ("--split-max-size", "1M"),
+    ("--split-max-tensors", "9"),
+    ("--split-max-tensors", "9", "--no-tensor-first-split"),
+]
+
+
+@pytest.mark.parametrize("options", SPLITS, ids=" ".join)
+def test_quantized_shards_are_those_of_split(tmp_path: Path, options: tuple[str, ...]) -> None:
+    for folder in ("whole", "two", "one"):
+        (tmp_path / folder).mkdir()
+    done("convert", TINY, "--outtype", "q4_k_m", "--outfile", tmp_path / "whole/m.gguf")
+    done("split", tmp_path / "whole/m.gguf", tmp_path / "two/m", *options)
+    done("convert", TINY, "--outtype", "q4_k_m", "--outfile", tmp_path / "one/m.gguf", *options)
+    two, one = ({p.name: p.read_bytes() for p in (tmp_path / folder).iterdir()} for folder in ("two", "one"))
+    assert one == two and len(one) > 3
+
+
+def test_quantized_into_one_shard_is_the_whole_file(tmp_path: Path) -> None:
+    whole, one = tmp_path / "whole.gguf", tmp_path / "one.gguf"
+    done("convert", TINY, "--outtype", "q4_0", "--outfile", whole)
+    assert "fits in one file" in done("convert", TINY, "--outtype", "q4_0", "--outfile", one, "--split-max-size", "1G")
+    assert one.read_bytes() == whole.read_bytes()
+    both = kquants("convert", TINY, "--outtype", "q4_0", "--split-max-size", "1G", "--split-max-tensors", "9")
+    assert both.returncode == 2 and "exclude each other" in both.stderr
+
+
+@pytest.mark.parametrize("kind", make_endian.RUNS)
+def test_quantized_for_big_endian(tmp_path: Path, kind: str) -> None:
+    expected = json.loads(make_endian.DIGESTS.read_text())[kind]
+    assert make_endian.convert(tmp_path, kind, "--bigendian", *make_endian.RUNS[kind]) == expected
+
+
+def test_a_type_without_big_endian_form_is_refused(tmp_path: Path) -> None:
+    said = kquants("convert", TINY, "--outtype", "q5_k_m", "--bigendian", "--outfile", tmp_path / "m.gguf")
+    assert said.returncode == 1 and said.stderr.count("\n") == 1 and "Q5_K" in said.stderr and "Q4_K" in said.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_architectures_are_listed() -> None:
