@@ -83,7 +83,7 @@ def prepare(
         file_type=_file_type(None if vocab_only else opened.tensors.kept, chosen),
         tokenizer_config=opened.json("tokenizer_config.json") or {},
         files=[p.name for p in opened.dir.iterdir()],
-        generation_config=opened.json("generation_config.json") or {},
+        generation_config=general.generation(opened.dir),
         pooling=_pooling(opened),
         weights={} if vocab_only else Weights(opened),
         json=Documents(opened),

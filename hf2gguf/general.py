@@ -6,7 +6,6 @@ the card's conventions, then ``_name_or_path``, then the folder's name; a metada
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 
 from gguf_py import KQuantsError
 
+from .checkpoint.folder import MAX_CONFIG, read_json
 from .fields import Fields
 from .names import ModelName, parse, size_label, title
 
@@ -73,7 +73,7 @@ class General:
     @property
     def name(self) -> ModelName:
         """What a file name is made of."""
-        return ModelName(self.texts.get("name"), **{key: self.texts.get(key) for key in _FROM_NAMES})
+        return ModelName(_text(self.texts.get("name")), **{key: _text(self.texts.get(key)) for key in _FROM_NAMES})
 
     def write(self, fields: Fields) -> None:
         """Set the keys in upstream's order."""
@@ -116,7 +116,7 @@ def gather(
     if name_or_path is not None and name_or_path.count("/") <= 1:  # more slashes make a path on somebody's disk
         _complete(found.texts, parse(name_or_path, counts[0]))
     _complete(found.texts, parse(folder.name, counts[0]))
-    _read_generation(found, folder)
+    _sampling(found, generation(folder))
     if overrides is not None:
         _override(found, overrides)
     if name is not None:
@@ -133,19 +133,38 @@ def model_card(folder: Path) -> dict[str, Any]:
     path = folder / "README.md"
     if not path.is_file():
         return {}
-    lines = path.read_text("utf-8", errors="replace").splitlines()
+    with path.open("rb") as f:
+        lines = f.read(_MATTER).decode("utf-8", errors="replace").splitlines()
     if not lines or lines[0] != "---":
         return {}
     matter = lines[1 : lines.index("---", 1)] if "---" in lines[1:] else lines[1:]
     # Norwegian is a language and not a falsehood; a tab is what YAML forbids and cards contain.
     text = ("\n".join(matter) + "\n").replace("- no\n", '- "no"\n').replace("\t", "  ")
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as fault:
+        data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:  # a ValueError is of a date that is none
         where = getattr(fault, "problem_mark", None)
         line = f" at line {where.line + 2}" if where is not None else ""
         raise KQuantsError(f"{path}: the front matter is no YAML{line}") from fault
+    if not _counts(data):
+        raise KQuantsError(f"{path}: the front matter holds more than {_VALUES} values, each alias counted out")
     return data if isinstance(data, dict) else {}
+
+
+_MATTER = 4 << 20
+"""As much of a model card is looked at for its front matter; those with benchmark tables have a tenth of it."""
+_VALUES = 1 << 20
+
+
+def _counts(data: Any) -> bool:
+    """Whether the values, aliases followed, are no more than they may be: a few lines can name billions."""
+    left, todo = _VALUES, [data]
+    while todo and left > 0:
+        value = todo.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left -= len(inner)
+        todo += inner if left > 0 else ()
+    return left > 0
 
 
 def _read_card(found: General, card: dict[str, Any], parameters: int) -> None:
@@ -215,12 +234,16 @@ def _complete(texts: dict[str, Any], parts: ModelName) -> None:
             texts[key] = value
 
 
-def _read_generation(found: General, folder: Path) -> None:
+def generation(folder: Path) -> dict[str, Any]:
+    """``generation_config.json``, often missing and often broken; empty then: it is advice, not part of the model."""
     try:
-        config = json.loads((folder / "generation_config.json").read_text("utf-8"))
-    except (OSError, ValueError):  # often missing and often broken: advice, not part of the model
-        return
-    if not isinstance(config, dict):
+        return read_json(folder / "generation_config.json", MAX_CONFIG)
+    except KQuantsError:
+        return {}
+
+
+def _sampling(found: General, config: dict[str, Any]) -> None:
+    if not config:
         return
     found.sampling = {key: config.get(spelling) for key, spelling in SAMPLING.items()}
     if "penalty_repeat" not in config:
@@ -228,12 +251,7 @@ def _read_generation(found: General, folder: Path) -> None:
 
 
 def _override(found: General, path: Path) -> None:
-    try:
-        given = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as fault:
-        raise KQuantsError(f"{path}: cannot be read as JSON ({fault})") from fault
-    if not isinstance(given, dict):
-        raise KQuantsError(f"{path}: a JSON object of general.* keys is expected, found {type(given).__name__}")
+    given = read_json(path, MAX_CONFIG)
     for key in _OVERRIDABLE:
         found.texts[key] = given.get(f"general.{key}", found.texts.get(key))
     for key in SAMPLING:

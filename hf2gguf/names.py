@@ -126,8 +126,13 @@ def size_label(total: int, shared: int, expert: int, experts: int) -> str:
 
 
 def file_name(parts: ModelName, encoding: str | None, kind: str | None = None) -> str:
-    """The file name upstream gives: ``Base-Name-7B-Chat-v1.0-F16`` and, for ``kind="vocab"``, ``…-vocab``."""
+    """The file name upstream gives: ``Base-Name-7B-Chat-v1.0-F16`` and, for ``kind="vocab"``, ``…-vocab``.
+
+    A separator, or what no name should hold, becomes a hyphen in any part, for a model card must not choose the folder.
+    """
     base = parts.basename if parts.basename is not None else parts.name
-    name = base.strip().replace(" ", "-").replace("/", "-") if base is not None else "ggml-model"
-    tail = [parts.size_label, parts.finetune, parts.version, encoding.upper() if encoding else None, kind]
-    return "-".join([name, *(t.strip().replace(" ", "-") for t in tail if t is not None)])
+    name = base.strip().replace(" ", "-") if base is not None else "ggml-model"
+    tail = [parts.finetune, parts.version, encoding.upper() if encoding else None, kind]
+    label = [] if parts.size_label is None else [parts.size_label]
+    whole = "-".join([name, *label, *(t.strip().replace(" ", "-") for t in tail if t is not None)])
+    return re.sub(r"[/\\\x00-\x1f\x7f]", "-", whole)

@@ -101,10 +101,38 @@ def test_a_broken_card_is_said(tmp_path: Path, card: str) -> None:
         gather(folder(tmp_path, card), COUNTS)
 
 
+HARM = {
+    "aliases": "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    + "license: *i",
+    "itself": "license: &a [*a]",
+    "a date that is none": "version: 2024-99-99",
+    "nesting": "a: " + "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("case", HARM)
+def test_a_card_that_means_harm_is_said(tmp_path: Path, case: str) -> None:
+    with pytest.raises(KQuantsError, match=r"README\.md: the front matter"):
+        gather(folder(tmp_path, HARM[case]), COUNTS)
+
+
+def test_advice_that_is_broken_is_passed_over(tmp_path: Path) -> None:
+    plain = folder(tmp_path)
+    for text in ("{broken", "[" * 100_000, "[]"):
+        (plain / "generation_config.json").write_text(text)
+        assert gather(plain, COUNTS).sampling == {}
+
+
+def test_a_card_does_not_choose_the_folder(tmp_path: Path) -> None:
+    found = gather(folder(tmp_path, "basename: ../../a\nfinetune: /etc/x\nversion: 1.0\nsize_label: ..\\7 B"), COUNTS)
+    assert file_name(found.name, "f16") == "..-..-a-..-7 B--etc-x-1.0-F16"
+
+
 def test_a_broken_metadata_file_is_said(tmp_path: Path) -> None:
     over = tmp_path / "over.json"
     over.write_text("[1]")
-    with pytest.raises(KQuantsError, match=r"over\.json: a JSON object"):
+    with pytest.raises(KQuantsError, match=r"over\.json: holds a list, expected a JSON object"):
         gather(folder(tmp_path), COUNTS, overrides=over)
 
 
