@@ -29,7 +29,6 @@ _EAR = f"an encoder of sound, {_BESIDE}"
 _VOICE = f"a model of speech, {_BESIDE}"
 _WHOLE = "a model of text and more, whose text_config in config.json names no text model that is known"
 _DRAFT = "a draft of another model's tokens, which is not converted here"
-_CODE = "a model whose tokenizer is a program in the checkpoint, and no such program is run here"
 NO_TEXT = {
     "DFlash2DraftModel": _DRAFT,
     "DFlashDraftModel": _DRAFT,
@@ -43,7 +42,6 @@ NO_TEXT = {
     "Granite4VisionForConditionalGeneration": _WHOLE,
     "GraniteSpeechForConditionalGeneration": _WHOLE,
     "GraniteSpeechPlusForConditionalGeneration": _WHOLE,
-    "HunYuanMoEV1ForCausalLM": _CODE,
     "Idefics3ForConditionalGeneration": _WHOLE,
     "InternVisionModel": _EYE,
     "Lfm25AudioTokenizer": _VOICE,
@@ -58,7 +56,6 @@ NO_TEXT = {
     "NemotronH_Nano_VL_V2": _WHOLE,
     "PaddleOCRVisionModel": _EYE,
     "PocketTTSModel": _VOICE,
-    "QWenLMHeadModel": _CODE,
     "Qwen3DSparkModel": _DRAFT,
     "Qwen3TTSForConditionalGeneration": _VOICE,
     "RADIOModel": _EYE,

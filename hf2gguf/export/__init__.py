@@ -98,7 +98,7 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
         _write_pooling(folder, pooling)
     for name, numbers in config.pop(WEIGHTS, {}).items():
         shards[-1][name] = constant(numbers)
-    _write_card(file, folder, config.pop(CARD_TEXT, ""))
+    _write_card(file, folder, config.pop(CARD_TEXT, ""), origin.scheme)
     if any(source.type == blocks.MXFP4 for source in sources.values()):
         config["quantization_config"] = blocks.CONFIG
         shards = [blocks.packed(shard) for shard in shards]
@@ -125,7 +125,7 @@ def _write_pooling(folder: Path, pooling: int) -> None:
     (folder / "modules.json").write_text(json.dumps([module], indent=2) + "\n", encoding="utf-8")
 
 
-def _write_card(file: GGUFFile, folder: Path, body: str) -> None:
+def _write_card(file: GGUFFile, folder: Path, body: str, scheme: str) -> None:
     """``README.md`` and ``generation_config.json``: what ``general.*`` says."""
     metadata = file.metadata
     said = {spellings[0]: metadata.get(f"general.{key}") for key, spellings in CARD.items()}
@@ -138,6 +138,8 @@ def _write_card(file: GGUFFile, folder: Path, body: str) -> None:
     matter = yaml.safe_dump({k: v for k, v in said.items() if v is not None}, sort_keys=False, allow_unicode=True)
     (folder / "README.md").write_text(f"---\n{matter}---\n" + (f"\n{body}\n" if body else ""), encoding="utf-8")
     sampling = {name: metadata.get(f"general.sampling.{key}") for key, name in SAMPLING.items()}
+    if scheme == "hunyuan" and (turn := metadata.get("tokenizer.ggml.eot_token_id")) is not None:
+        sampling["eos_token_id"] = [turn, metadata.get("tokenizer.ggml.eos_token_id")]
     if any(value is not None for value in sampling.values()):
         _dump(folder / "generation_config.json", {k: v for k, v in sampling.items() if v is not None})
 

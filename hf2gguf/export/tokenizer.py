@@ -81,9 +81,14 @@ def behind(file: GGUFFile) -> set[str]:
 
 
 def ends(file: GGUFFile, scheme: str) -> dict[str, Any]:
-    """What Laguna's configuration says of ends: that of a turn is the one that is not the beginning of a text too."""
+    """What Laguna's configuration says of ends: that of a turn is the one that is not the beginning of a text too.
+
+    Hunyuan's has a name of its own for the end of a text.
+    """
     names = ("bos", "eos", "eot")
     bos, eos, eot = (file.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in names)
+    if scheme == "hunyuan":
+        return {} if eos is None else {"eod_token_id": eos}
     return {"eos_token_id": [bos if eos is None else eos, eot]} if scheme == "laguna" and eot is not None else {}
 
 

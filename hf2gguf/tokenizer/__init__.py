@@ -13,7 +13,7 @@ from typing import Any
 from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 
-from . import bpe, families, sentencepiece, special, tekken, unigram
+from . import bpe, families, sentencepiece, special, tekken, tiktoken, unigram
 from .special import Fields, put
 
 __all__ = ["SCHEMES", "Fields", "fields"]
@@ -120,7 +120,12 @@ def _hunyuan(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     # Some of its configs say that the padding token is -1, which means none.
     no_pad = (config.get("pad_token_id") or 0) < 0
     kinds = tuple(kind for kind in special.KINDS if kind != "pad" or not no_pad)
-    return bpe.fields(checkpoint, config, looked_for=kinds)
+    return tiktoken.hunyuan(checkpoint, config) or bpe.fields(checkpoint, config, looked_for=kinds)
+
+
+def _ranked(scheme: Callable[[Checkpoint, Mapping[str, Any]], Fields | None]) -> Scheme:
+    """A vocabulary of tiktoken, or what ``tokenizer.json`` holds where somebody has made one of it."""
+    return lambda checkpoint, config: scheme(checkpoint, config) or bpe.fields(checkpoint, config)
 
 
 def _none(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
@@ -157,6 +162,9 @@ SCHEMES: dict[str, Scheme] = {
     "solar-open": partial(bpe.fields, ids={"eos": _END, "eot": _END, "unk": "<unk>", "bos": "<|startoftext|>"}),
     "hunyuan": _hunyuan,
     "tekken": tekken.fields,
+    "qwen": _ranked(tiktoken.qwen),
+    "kimi": _ranked(tiktoken.kimi),
+    "kimi-linear": _ranked(tiktoken.kimi_linear),
     "arctic": families.arctic,
     "deci": families.deci,
     "gemma4": families.gemma4,

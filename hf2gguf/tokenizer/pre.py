@@ -68,21 +68,30 @@ def recognized(encodings: Iterable[Sequence[int]]) -> str | None:
 _CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
 _SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+_LEAD = r"[^\r\n\p{L}\p{N}]?"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _CJK = "[一-龥\u3040-ゟ゠-ヿ]+"
 
 
-def _words(digits: str, contraction: str = _CONTRACTION + "|", letters: str = r"\p{L}+", no: str = r"\p{L}") -> str:
+def words(digits: str, contraction: str = _CONTRACTION + "|", letters: str = r"\p{L}+", no: str = r"\p{L}") -> str:
     """An expression of the cl100k kind: contractions, words, digits, punctuation, spaces."""
     return rf"{contraction}[^\r\n\p{{L}}\p{{N}}]?{letters}|{digits}| ?[^\s{no}\p{{N}}]+[\r\n]*|{_SPACES}"
 
 
 def _cased(digits: str, end: str = "") -> str:
     """An expression of the o200k kind: words end where the case changes."""
-    lead = r"[^\r\n\p{L}\p{N}]?"
-    words = f"{lead}{_UPPER}*{_LOWER}+{end}|{lead}{_UPPER}+{_LOWER}*{end}"
-    return rf"{words}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}"
+    cased = f"{_LEAD}{_UPPER}*{_LOWER}+{end}|{_LEAD}{_UPPER}+{_LOWER}*{end}"
+    return rf"{cased}|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACES}"
 
+
+_NO_HAN = r"&&[^\p{Han}]]"
+_OTHER_UPPER, _OTHER_LOWER = _UPPER[:-1] + _NO_HAN, _LOWER[:-1] + _NO_HAN
+KIMI = (
+    rf"[\p{{Han}}]+|{_LEAD}{_OTHER_UPPER}*{_OTHER_LOWER}+{_CONTRACTION}?"
+    rf"|{_LEAD}{_OTHER_UPPER}+{_OTHER_LOWER}*{_CONTRACTION}?"
+    rf"|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{_SPACES}"
+)
+"""Words of Han letters, and words of others that end where the case changes."""
 
 _DEEPSEEK3 = (
     r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
@@ -91,16 +100,17 @@ _DEEPSEEK3 = (
 _BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
 
 SPLITS: tuple[tuple[str, bool | None, tuple[str, ...]], ...] = (
-    ("llama-bpe", True, (_words(r"\p{N}{1,3}"),)),
-    ("dbrx", False, (_words(r"\p{N}{1,3}"),)),
-    ("qwen2", None, (_words(r"\p{N}"),)),
-    ("qwen35", None, (_words(r"\p{N}", letters=r"[\p{L}\p{M}]+", no=r"\p{L}\p{M}"),)),
-    ("ufakzeka", None, (_words(r"\p{N}", contraction=""),)),
-    ("minicpm5", True, (r"\p{N}{1,3}", _words(r"\p{N}+"))),
+    ("llama-bpe", True, (words(r"\p{N}{1,3}"),)),
+    ("dbrx", False, (words(r"\p{N}{1,3}"),)),
+    ("qwen2", None, (words(r"\p{N}"),)),
+    ("qwen35", None, (words(r"\p{N}", letters=r"[\p{L}\p{M}]+", no=r"\p{L}\p{M}"),)),
+    ("ufakzeka", None, (words(r"\p{N}", contraction=""),)),
+    ("minicpm5", True, (r"\p{N}{1,3}", words(r"\p{N}+"))),
     ("gpt-2", None, (_GPT2,)),
     ("starcoder", None, (r"\p{N}", _GPT2)),
     ("tekken", None, (_cased(r"\p{N}"),)),
     ("gpt-4o", None, (_cased(r"\p{N}{1,3}", _CONTRACTION + "?"),)),
+    ("kimi-k2", None, (KIMI,)),
     ("deepseek-v3", None, (r"\p{N}{1,3}", _CJK, _DEEPSEEK3)),
     ("deepseek-coder", None, (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", r"\p{N}")),
     ("falcon", None, (r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, "[0-9][0-9][0-9]")),

@@ -299,6 +299,7 @@ def text_of(path: Path) -> str:
 
 
 def _put_templates(found: Fields, template: str | list[Any] | None) -> None:
+    """The default template and the named ones; like every empty text, an empty template is left out."""
     key = "tokenizer.chat_template"
     if isinstance(template, list):
         default, names = None, []
@@ -310,10 +311,11 @@ def _put_templates(found: Fields, template: str | list[Any] | None) -> None:
                 default = choice["template"]
             else:
                 names.append(name)
-                found[f"{key}.{name}"] = Field.of(f"{key}.{name}", choice["template"])
+                if choice["template"]:
+                    found[f"{key}.{name}"] = Field.of(f"{key}.{name}", choice["template"], ValueType.STRING)
         if names:
             # Upstream lists them in the order of a set, which changes from run to run; here in the file's.
             found[f"{key}s"] = Field.of(f"{key}s", list(dict.fromkeys(names)))
         template = default
-    if template is not None:
-        found[key] = Field.of(key, template)
+    if template:
+        found[key] = Field.of(key, template, ValueType.STRING)

@@ -22,6 +22,22 @@ from .zoo import OPTIONS, ZOO
 DIGESTS = Path(__file__).with_name("digests.json")
 
 
+NAMED = """
+import pathlib, runpy, sys
+_, converter, name, *arguments = sys.argv
+sys.path.insert(0, str(pathlib.Path(converter).parent))
+from conversion.base import TextModel
+def named(self, tokenizer):
+    if not hasattr(tokenizer, "mergeable_ranks"):  # what transformers takes the file for
+        raise NotImplementedError
+    return name
+TextModel.get_vocab_base_pre = named
+sys.argv = [converter, *arguments]
+runpy.run_path(converter, run_name="__main__")
+"""
+"""Upstream's converter, told the name of the pre-tokenizer of the checkpoint's own tokenizer."""
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as f:
@@ -35,7 +51,8 @@ def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -
         out = Path(place) / "out"
         out.mkdir()
         # -O, since DeepSeek V3.2's converter asserts that a tokenizer adds bos, which transformers 5 always denies.
-        command = [python, "-O", converter, str(folder), "--outfile", str(out / "m.gguf"), *options]
+        program = [converter] if not ZOO[name].pre else ["-c", NAMED, converter, ZOO[name].pre]
+        command = [python, "-O", *program, str(folder), "--outfile", str(out / "m.gguf"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{name} {' '.join(options)}: {done.stderr[-2000:]}")

@@ -42,6 +42,8 @@ class Model:
     shards: int = 1
     files: dict[str, str] = field(default_factory=dict)
     outtypes: tuple[str, ...] = ("f16", "q8_0")
+    pre: str = ""
+    """What upstream is to call the pre-tokenizer of a vocabulary that is made up, which it cannot know."""
 
 
 def base(class_: str, kind: str | None, **more: Any) -> dict[str, Any]:

@@ -24,7 +24,10 @@ from .zoo import OPTIONS, ZOO
 
 EXPECTED: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
 
-NOT_EXACT: dict[str, str] = {}
+NOT_EXACT = {
+    "tiny-hunyuan-moe": "moe_intermediate_size",  # the first of a list
+    "hunyuan-ranked": "tokenizer.ggml.pre",  # which a vocabulary that is made up does not tell
+}
 """Models of the zoo whose way back is not exact, and what is said of it: a key, a tensor or words of the message."""
 
 

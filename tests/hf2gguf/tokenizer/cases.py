@@ -97,6 +97,15 @@ CASES: dict[str, Case] = {
         config("LlamaForCausalLM", "llama", 4096),
         "any",
     ),
+    "empty-templates": (
+        PIECES
+        | {
+            "tokenizer_config.json": _SPECIALS
+            | {"chat_template": [{"name": "default", "template": ""}, {"name": "rag", "template": ""}]},
+        },
+        config("LlamaForCausalLM", "llama", 4096),
+        "any",
+    ),
     "code-llama": (PIECES | {"tokenizer_config.json": _SPECIALS}, config("LlamaForCausalLM", "llama", 32016), "any"),
     "granite-small": (PIECES, config("LlamaForCausalLM", "llama", 49152), "any"),
     "phi3": (
