@@ -35,8 +35,9 @@ def mapped(source: Source, function: Callable[[NDArray[np.float32]], NDArray[Any
 
 
 def add(source: Source, number: float) -> Source:
-    """``number`` added to every weight."""
-    return mapped(source, lambda x: x + np.float32(number))
+    """``number`` added to every weight; to F16 the nearest F16, as PyTorch has it (and not for a product)."""
+    term = np.float32(np.float16(number) if source.type is F16 else number)
+    return mapped(source, lambda x: x + term)
 
 
 def mul(source: Source, number: float) -> Source:

@@ -13,7 +13,7 @@ from typing import Any
 from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 
-from . import bpe, families, sentencepiece, special, tekken, tiktoken, unigram
+from . import bpe, families, lists, sentencepiece, special, tekken, tiktoken, unigram
 from .special import Fields, put
 
 __all__ = ["SCHEMES", "Fields", "fields"]
@@ -173,7 +173,10 @@ SCHEMES: dict[str, Scheme] = {
     "jamba": families.jamba,
     "jina-bert": families.jina_bert,
     "laguna": families.laguna,
+    "plamo": lists.plamo,
+    "plamo3": lists.plamo3,
     "refact": families.refact,
+    "rwkv": lists.rwkv,
     "xverse": families.xverse,
     "none": _none,
 }

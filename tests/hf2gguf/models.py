@@ -174,6 +174,7 @@ TOKENIZERS: dict[str, dict[str, Path]] = {
     "glm": {n: HERE / "tokenizers/glm" / n for n in ("tokenizer.json", "tokenizer_config.json")},
     "qwen2": {n: HERE / "tokenizers/qwen2" / n for n in ("tokenizer.json", "tokenizer_config.json")},
     "bert": {n: HERE / "tokenizers/bert" / n for n in ("tokenizer.json", "tokenizer_config.json")},
+    "unigram": {"tokenizer.model": HERE / "tokenizers/unigram/spiece.model"},
     "t5": {"spiece.model": HERE / "tokenizers/unigram/spiece.model"},
     "xlm-roberta": {"sentencepiece.bpe.model": HERE / "tokenizers/unigram/spiece.model"},
 }

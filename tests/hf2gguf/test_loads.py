@@ -31,6 +31,8 @@ NOT_AS_SMALL = {
     "tiny-cogvlm": "asks for the experts that see, which upstream's converter leaves out",
     "tiny-qwen": "asks for an epsilon that upstream's converter writes under another name",
     "qwen-with-ids": "asks for an epsilon that upstream's converter writes under another name",
+    "tiny-plamo2": "takes the rope's size from the first layer, which has no heads, and never comes to an end",
+    "plamo2-half": "takes the rope's size from the first layer, which has no heads, and never comes to an end",
     "tiny-llama4": "aborts while it lays out the graph of a model this small",
 }
 """Shapes that llama.cpp does not take, though they are upstream's converter's to the byte."""
