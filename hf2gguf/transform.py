@@ -237,15 +237,15 @@ def column_parted(source: Source, groups: int, sizes: Sequence[int]) -> Source:
     return Source(source.type, source.shape, read)
 
 
-def padded(source: Source, height: int) -> Source:
-    """A matrix with rows of zeros behind it, ``height`` rows in all if it has fewer."""
+def padded(source: Source, height: int, before: bool = False) -> Source:
+    """With zeros behind it, or ``before``: ``height`` rows (or matrices) in all along the first axis, if fewer."""
     lacking = height - source.shape[0]
     if lacking <= 0:
         return source
     empty = Source(
         source.type, (lacking, *source.shape[1:]), lambda lo, hi: np.zeros((hi - lo, source.row_bytes), np.uint8)
     )
-    return concat([source, empty])
+    return concat([empty, source] if before else [source, empty])
 
 
 def repeated(source: Source, times: int) -> Source:

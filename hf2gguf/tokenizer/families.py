@@ -56,14 +56,25 @@ def laguna(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     texts, kinds = found["tokenizer.ggml.tokens"].value, list(found["tokenizer.ggml.token_type"].value)
     kinds = [int(TokenKind.CONTROL) if text == _TURN_END else int(k) for text, k in zip(texts, kinds, strict=True)]
     put(found, "token_type", kinds, item=ValueType.INT32)
-    path = checkpoint.path("chat_template.jinja")
-    if path is not None:
-        found["tokenizer.chat_template"] = Field.of("tokenizer.chat_template", special.text_of(path))
+    _template_file(found, checkpoint)
     ends = config.get("eos_token_id")
     more = [end for end in ends if end != config.get("bos_token_id")] if isinstance(ends, list) else []
     if more:
         put(found, "eot_token_id", more[0], ValueType.UINT32)
     return found
+
+
+def minimax(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """Byte-level BPE; of templates the file's counts."""
+    found = bpe.fields(checkpoint, config)
+    _template_file(found, checkpoint)
+    return found
+
+
+def _template_file(found: Fields, checkpoint: Checkpoint) -> None:
+    path = checkpoint.path("chat_template.jinja")
+    if path is not None:
+        found["tokenizer.chat_template"] = Field.of("tokenizer.chat_template", special.text_of(path))
 
 
 def deci(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:

@@ -39,6 +39,8 @@ class Model:
     dtype: str = "BF16"
     dtypes: dict[str, str] = field(default_factory=dict)
     """Types of single tensors, by the end of their names."""
+    zeros: dict[str, list[int]] = field(default_factory=dict)
+    """Rows of single tensors that hold nothing."""
     shards: int = 1
     files: dict[str, str] = field(default_factory=dict)
     outtypes: tuple[str, ...] = ("f16", "q8_0")
@@ -193,6 +195,7 @@ def write(model: Model, folder: Path) -> Path:
     for name, shape in model.tensors.items():
         dtype = next((d for end, d in model.dtypes.items() if name.endswith(end)), model.dtype)
         made[name] = dtype, values(name, shape, dtype)
+        made[name][1][model.zeros.get(name, [])] = 0
     if model.shards == 1:
         save(folder / "model.safetensors", made)
         return folder

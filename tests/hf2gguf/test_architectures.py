@@ -27,6 +27,18 @@ EXPECTED: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
 NOT_EXACT = {
     "tiny-hunyuan-moe": "moe_intermediate_size",  # the first of a list
     "hunyuan-ranked": "tokenizer.ggml.pre",  # which a vocabulary that is made up does not tell
+    "tiny-rwkv6": "'rwkv' vocabulary",
+    "rwkv6-half": "'rwkv' vocabulary",
+    "tiny-rwkv7": "'rwkv' vocabulary",
+    "rwkv7-as-its-authors": "'rwkv' vocabulary",
+    "tiny-qrwkv6": "time_mix_lerp_fused",  # joined along an axis that is none of the checkpoint's
+    "tiny-arwkv": "time_mix_v0",  # made of another tensor, since the first layer has none
+    "tiny-plamo2": "'plamo2' vocabulary",
+    "plamo2-half": "'plamo2' vocabulary",
+    "tiny-plamo3": "'plamo2' vocabulary",
+    "plamo3-without-windows": "'plamo2' vocabulary",
+    "tiny-granite-switch": "num_adapters",  # a number of adapters, to which one of zeros was added
+    "tiny-dots3": "attn_k_b",  # split by numbers of its layer's kind
 }
 """Models of the zoo whose way back is not exact, and what is said of it: a key, a tensor or words of the message."""
 

@@ -141,6 +141,27 @@ add("tiny-nemotron3", bpe("NemotronHForCausalLM", "nemotron_h", **NEMOTRON_MOE),
     | norm("backbone.norm_f") | nemotron(0, "M") | nemotron(1, "E") | nemotron(2, "M") | nemotron(3, "*"), "gpt2",
     dtypes=A_LOG | {"e_score_correction_bias": "F32"})  # fmt: skip
 
+
+def puzzle(i: int, wide: int) -> Shapes:
+    """A mixture of Nemotron 3 Puzzle, its experts in a smaller space."""
+    p = f"model.layers.{i}"
+    made = norm(f"{p}.norm") | linear(f"{p}.mixer.gate", 4, HIDDEN) | {f"{p}.mixer.gate.e_score_correction_bias": (4,)}
+    made |= linear(f"{p}.mixer.fc1_latent_proj", 32, HIDDEN) | linear(f"{p}.mixer.fc2_latent_proj", HIDDEN, 32)
+    for part, inner, outer in [*((f"experts.{e}", wide, 32) for e in range(4)), ("shared_experts", 48, HIDDEN)]:
+        made |= linear(f"{p}.mixer.{part}.up_proj", inner, outer) | linear(f"{p}.mixer.{part}.down_proj", outer, inner)
+    return made
+
+
+PUZZLE = [{"block_type": "mamba"}, {"block_type": "moe", "moe_intermediate_size": 32, "num_experts_per_tok": 2},
+    {"block_type": "moe", "moe_intermediate_size": 64, "num_experts_per_tok": 3}, {"block_type": "attention"}
+]  # fmt: skip
+add("tiny-nemotron-puzzle", bpe("NemotronHPuzzleForCausalLM", "nemotron_h_puzzle", **{k: v for k, v in
+    NEMOTRON_MOE.items() if k not in ("hybrid_override_pattern", "num_experts_per_tok", "moe_intermediate_size")},
+    block_configs=PUZZLE, moe_latent_size=32, num_nextn_predict_layers=1), {n.replace("backbone.", "model."): s for n, s
+    in (NEMOTRON_ENDS | norm("backbone.norm_f") | nemotron(0, "M") | nemotron(3, "*")).items()} | puzzle(1, 32)
+    | puzzle(2, 64) | linear("mtp.layers.0.eh_proj", HIDDEN, 2 * HIDDEN), "gpt2",
+    dtypes=A_LOG | {"e_score_correction_bias": "F32"})  # fmt: skip
+
 FALCON = {"head_dim": SIZE, "mamba_d_ssm": 128, "mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 2,
     "mamba_d_state": 16, "mamba_d_conv": 4, "mamba_expand": 2, "lm_head_multiplier": 0.0390625,
     "embedding_multiplier": 5.656854249492381, "mlp_multipliers": [0.8838834764831845, 0.5859375],
@@ -177,3 +198,21 @@ add("tiny-kimi-linear", bpe("KimiLinearForCausalLM", "kimi_linear", num_hidden_l
     model_max_length=1024, linear_attn_config={"full_attn_layers": [4], "kda_layers": [1, 2, 3], "head_dim": SIZE,
     "num_heads": HEADS, "short_conv_kernel_size": 4}), ends(BPE) | layers(kimi, 4), "gpt2",
     dtypes=A_LOG | {"e_score_correction_bias": "F32"})  # fmt: skip
+
+
+def lightning(p: str) -> Shapes:
+    """A layer of MiniMax Text-01: linear attention, but for every eighth."""
+    made = two_norms(p) | mixtral(p, 4)
+    if p.endswith(".7"):
+        return made | attention(p)
+    q = f"{p}.self_attn"
+    made |= linear(f"{q}.qkv_proj", 3 * HIDDEN, HIDDEN) | linear(f"{q}.out_proj", HIDDEN, HIDDEN) | norm(f"{q}.norm")
+    return made | linear(f"{q}.output_gate", HIDDEN, HIDDEN)
+
+
+ALPHAS = {f"layernorm_{part}_{name}": number for part in ("full_attention", "linear_attention", "mlp") for name, number
+    in (("alpha", 3.5565588200778455), ("beta", 1.0))}  # fmt: skip
+add("tiny-minimax-text", bpe("MiniMaxText01ForCausalLM", "minimax_text_01", num_hidden_layers=8, head_dim=SIZE,
+    num_local_experts=4, num_experts_per_tok=2, intermediate_size=32, rotary_dim=8, rope_theta=10000000, **ALPHAS),
+    ends(BPE) | layers(lightning, 8), "gpt2", shards=2, zeros={"model.embed_tokens.weight": [7, 50000, 50003]},
+    files={"chat_template.jinja": "{{ messages }}"})  # fmt: skip

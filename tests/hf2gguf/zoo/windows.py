@@ -177,3 +177,32 @@ add("tiny-laguna", bpe("LagunaForCausalLM", "laguna", head_dim=SIZE, num_attenti
     moe_routed_scaling_factor=2.5, gating="per-head", layer_types=["full_attention", "sliding_attention"],
     eos_token_id=[50256, 24]), ends(BPE) | layers(laguna), "gpt2", dtypes={"e_score_correction_bias": "F32"},
     files=with_tokens("</assistant>", special=False) | {"chat_template.jinja": "{{ messages }}"})  # fmt: skip
+
+
+def dots(p: str) -> Shapes:
+    """A layer of Dots 3, the first dense, the second with a window, the third the head for further tokens."""
+    q, wide = f"{p}.self_attn", p[-1] in "12"
+    heads, rank, nope, value = (2, 48, 24, 32) if wide else (HEADS, 32, 16, 24)
+    made = two_norms(p) | linear(f"{q}.kv_a_proj_with_mqa", rank + 8, HIDDEN) | norm(f"{q}.kv_a_layernorm", rank)
+    made |= linear(f"{q}.kv_b_proj", heads * (nope + value), rank) | linear(f"{q}.o_proj", HIDDEN, heads * value)
+    made |= linear(f"{q}.q_a_proj", 32, HIDDEN) | norm(f"{q}.q_a_layernorm", 32) | linear(f"{q}.g_proj", heads, HIDDEN)
+    made |= linear(f"{q}.q_b_proj", heads * (nope + 8), 32) | norm(f"{q}.k_rope_only_layernorm", 8)
+    if not wide:
+        made |= linear(f"{q}.indexer.wq_b", 4 * 64, 32) | linear(f"{q}.indexer.wk", 64, HIDDEN)
+        made |= norm(f"{q}.indexer.k_norm", 64, True) | linear(f"{q}.indexer.weights_proj", 4, HIDDEN)
+    if not p.endswith("1"):
+        return made | gated(p)
+    return made | experts(p, 4) | gated(p, 32, "mlp.shared_experts") | {f"{p}.mlp.gate.e_score_correction_bias": (4,)}
+
+
+DOTS = {"head_dim": 32, "num_key_value_heads": HEADS, "kv_lora_rank": 32, "q_lora_rank": 32, "qk_nope_head_dim": 16,
+    "qk_rope_head_dim": 8, "v_head_dim": 24, "swa_num_attention_heads": 2, "swa_kv_lora_rank": 48, "swa_q_lora_rank":
+    32, "swa_qk_nope_head_dim": 24, "swa_qk_rope_head_dim": 8, "swa_head_dim": 32, "swa_v_head_dim": 32,
+    "sliding_window_size": 128, "rope_theta": 8e7, "swa_rope_theta": 50000.0, "layer_types": ["full_attention",
+    "sliding_attention"], "n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1,
+    "moe_intermediate_size": 32, "first_k_dense_replace": 1, "scoring_func": "sigmoid", "routed_scaling_factor": 2.5,
+    "norm_topk_prob": True, "index_n_heads": 4, "index_head_dim": 64, "index_topk": 64}  # fmt: skip
+add("tiny-dots3", bpe("Dots3NoteForConditionalGeneration", "dots_as_written", apply_mla_qkv_lora_rescale=True, **DOTS),
+    ends(BPE) | layers(dots, 3) | further("model.layers.2") | norm("model.layers.2.shared_head.norm")
+    | {"model.mtp.embed_tokens.weight": (BPE, HIDDEN)} | linear("vision_encoder.adapter.mlp.0", 32, 32), "gpt2",
+    dtypes={"e_score_correction_bias": "F32"}, files=with_tokens("<|endofassistant|>"))  # fmt: skip
