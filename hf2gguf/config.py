@@ -29,12 +29,12 @@ _KEEPS_ITS_NAME = (
 
 _WRAPPERS = frozenset(
     """
-    audioflamingo3 aya_vision cohere2_vision deepseek_vl exaone4_5 fast_vlm gemma3 glm4v glm4v_moe glm_ocr glmasr
-    got_ocr2 granite4_vision granite_speech granite_speech_plus hunyuan_vl idefics2 idefics3 internvl janus kimi_k25
-    lfm2_vl lighton_ocr llama4 llava llava_next llava_next_video llava_onevision mistral3 ovis2 paddleocr_vl paligemma
-    gemma3n gemma4 gemma4_unified perception_lm qwen2_5_omni qwen2_5_vl qwen2_audio qwen2_vl qwen3_5 qwen3_5_moe
-    qwen3_asr qwen3_omni_moe qwen3_vl qwen3_vl_moe
-    shieldgemma2 smolvlm video_llama_3 video_llava vipllava voxtral
+    audioflamingo3 aya_vision cohere2_vision deepseek_vl exaone4_5 fast_vlm gemma3 gemma3n gemma4 gemma4_unified
+    glm4v glm4v_moe glm5_next glm_ocr glmasr got_ocr2 granite4_vision granite_speech granite_speech_plus hunyuan_vl
+    idefics2 idefics3 internvl janus kimi_k25 lfm2_vl lighton_ocr llama4 llava llava_next llava_next_video
+    llava_onevision mistral3 muse_glimmer ovis2 paddleocr_vl paligemma perception_lm qwen2_5_omni qwen2_5_vl
+    qwen2_audio qwen2_vl qwen3_5 qwen3_5_moe qwen3_asr qwen3_omni_moe qwen3_vl qwen3_vl_moe shieldgemma2 smolvlm
+    video_llama_3 video_llava vipllava voxtral
     """.split()
 )
 """Types of multimodal models that transformers knows; of others it does not fill in what the text part leaves out."""

@@ -26,6 +26,7 @@ OPERATIONS: dict[str, Callable[..., Source]] = {
     "column_stride": transform.column_stride,
     "column_parted": transform.column_parted,
     "repeated": transform.repeated,
+    "filled": lambda source, size, number: transform.constant([float(number)] * int(size)),
     "transpose": transform.transpose,
     "add": arithmetic.add,
     "mul": arithmetic.mul,

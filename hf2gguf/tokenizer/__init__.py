@@ -175,6 +175,7 @@ SCHEMES: dict[str, Scheme] = {
     "jina-bert": families.jina_bert,
     "laguna": families.laguna,
     "minimax": families.minimax,
+    "muse-glimmer": families.muse_glimmer,
     "plamo": lists.plamo,
     "plamo3": lists.plamo3,
     "refact": families.refact,

@@ -71,6 +71,15 @@ def minimax(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     return found
 
 
+def muse_glimmer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """Byte-level BPE; a turn ends with a token of that name, if there is one."""
+    found = bpe.fields(checkpoint, config)
+    texts = found["tokenizer.ggml.tokens"].value
+    if "<|eot|>" in texts:
+        put(found, "eot_token_id", texts.index("<|eot|>"), ValueType.UINT32)
+    return found
+
+
 def _template_file(found: Fields, checkpoint: Checkpoint) -> None:
     path = checkpoint.path("chat_template.jinja")
     if path is not None:

@@ -22,6 +22,7 @@ from ..models import (
     qk_norms,
     two_norms,
 )
+from .glm import GLM
 from .hybrid import mamba2
 from .latent import latent
 from .table import add, bpe
@@ -216,3 +217,45 @@ add("tiny-minimax-text", bpe("MiniMaxText01ForCausalLM", "minimax_text_01", num_
     num_local_experts=4, num_experts_per_tok=2, intermediate_size=32, rotary_dim=8, rope_theta=10000000, **ALPHAS),
     ends(BPE) | layers(lightning, 8), "gpt2", shards=2, zeros={"model.embed_tokens.weight": [7, 50000, 50003]},
     files={"chat_template.jinja": "{{ messages }}"})  # fmt: skip
+
+
+def streams(p: str) -> Shapes:
+    """What mixes a layer's four streams before and behind each of its halves."""
+    return {f"{p}.hc_{half}_{name}": shape for half in ("attn", "ffn") for name, shape in (("fn", (24, 4 * HIDDEN)),
+        ("base", (24,)), ("scale", (3,)))}  # fmt: skip
+
+
+def glm5(p: str) -> Shapes:
+    """A layer of GLM-5.3: the first dense, the second with an indexer, the third its head for further tokens."""
+    made = two_norms(p) | (gated(p) if p.endswith("0") else experts(p, 4) | gated(p, 32, "mlp.shared_experts")
+        | {f"{p}.mlp.gate.e_score_correction_bias": (4,)})  # fmt: skip
+    made |= {} if p.endswith("2") else streams(p)
+    if p.endswith("0"):
+        return made | {n: s for n, s in kimi(p).items() if ".self_attn." in n}
+    q = f"{p}.self_attn"
+    made |= linear(f"{q}.q_a_proj", 32, HIDDEN) | norm(f"{q}.q_a_layernorm", 32) | linear(f"{q}.q_b_proj", 4 * 24, 32)
+    made |= linear(f"{q}.kv_a_proj_with_mqa", 32, HIDDEN) | norm(f"{q}.kv_a_layernorm", 32)
+    made |= linear(f"{q}.kv_b_proj", 4 * 40, 32) | linear(f"{q}.o_proj", HIDDEN, 4 * 16)
+    made |= linear(f"{q}.indexer.wq_b", 4 * 64, 32) | linear(f"{q}.indexer.wk", 64, HIDDEN)
+    made |= norm(f"{q}.indexer.k_norm", 64, True) | linear(f"{q}.indexer.weights_proj", 4, HIDDEN)
+    return made | {f"{q}.indexer.index_kpool_compress_gate": (64, HIDDEN),
+        f"{q}.indexer.index_kpool_compress_ape": (4, 64)}  # fmt: skip
+
+
+def predicting(p: str) -> Shapes:
+    """What the layer that predicts a further token has besides."""
+    made = linear(f"{p}.eh_proj", HIDDEN, 2 * HIDDEN) | norm(f"{p}.enorm") | norm(f"{p}.hnorm")
+    made |= linear(f"{p}.embed_tokens", BPE, HIDDEN) | linear(f"{p}.shared_head.head", BPE, HIDDEN)
+    return made | norm(f"{p}.shared_head.norm")
+
+
+GLM5 = {"num_key_value_heads": HEADS, "kv_lora_rank": 32, "q_lora_rank": 32, "qk_nope_head_dim": 24, "qk_rope_head_dim":
+    0, "v_head_dim": 16, "mla_use_nope": True, "mhc": True, "n_routed_experts": 4, "num_experts_per_tok": 2,
+    "n_shared_experts": 1, "moe_intermediate_size": 32, "first_k_dense_replace": 1, "routed_scaling_factor": 2.5,
+    "norm_topk_prob": True, "scoring_func": "sigmoid", "n_group": 1, "topk_group": 1, "num_nextn_predict_layers": 1,
+    "index_n_heads": 4, "index_head_dim": 64, "index_topk": 64, "index_kpool": 4, "layer_types": ["linear_attention",
+    "full_attention"], "linear_attn_config": {"head_dim": SIZE, "num_heads": HEADS, "short_conv_kernel_size": 4,
+    "gate_lower_bound": -5.0}}  # fmt: skip
+add("tiny-glm5.3", text(bpe("", "glm5_next_text", **GLM5, **GLM), "glm5_next", "Glm5NextForConditionalGeneration"),
+    inside(ends(BPE) | layers(glm5, 3) | predicting("model.layers.2")), "glm",
+    dtypes=A_LOG | {"e_score_correction_bias": "F32"})  # fmt: skip

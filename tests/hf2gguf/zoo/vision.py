@@ -25,7 +25,8 @@ from ..models import (
     two_norms,
 )
 from . import table
-from .table import bpe
+from .gemma import four_norms
+from .table import bpe, with_tokens
 
 
 def add(name: str, config: dict[str, Any], tensors: Shapes, tokenizer: str = "gpt2", **more: Any) -> None:
@@ -192,3 +193,7 @@ add("tiny-qwen3-omni", {"architectures": ["Qwen3OmniMoeForConditionalGeneration"
     | attention(p) | qk_norms(p)
     | experts(p, 4)), "thinker.") | linear("talker.model.layers.0.mlp.gate", 32, 32)
     | linear("code2wav.decoder.0.conv", 32, 32), "gpt2")
+add("tiny-muse-glimmer", {"architectures": ["MuseGlimmerForConditionalGeneration"], "model_type": "muse_glimmer",
+    "text_config": part("muse_glimmer_text", head_dim=SIZE, num_hidden_layers=4), "vision_config": {"patch_size": 14}},
+    inner(ends(BPE) | layers(lambda p: four_norms(p) | attention(p) | linear(f"{p}.self_attn.gate_proj", HIDDEN,
+    HIDDEN) | gated(p), 4)) | linear("model.vision_tower.layers.0.mlp.fc1", 32, 32), files=with_tokens("<|eot|>"))
