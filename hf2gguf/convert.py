@@ -251,7 +251,9 @@ def _typed(
     for name, source in found:
         if name in tensors:
             raise KQuantsError(f"{opened.dir}: two tensors of the checkpoint make {name!r}")
-        wanted = source.type if source.type.quantized else target_type(name, source.shape, outtype, page.types)
+        stored = getattr(source.origin, "dtype", None)
+        kept = source.type.quantized
+        wanted = source.type if kept else target_type(name, source.shape, outtype, page.types, stored)
         tensors[name] = source, wanted
     return tensors
 

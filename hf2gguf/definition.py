@@ -22,7 +22,7 @@ else:
 
 PAGES = Path(__file__).with_name("architectures")
 _TABLES = ("defaults", "derived", "metadata", "tensors", "generate", "types", "vocabulary", "early", "before", "after")
-_LISTS = ("drop", "rename")
+_LISTS = ("drop", "rename", "ahead")
 _BESIDE = "not a text model: llama.cpp has it as a file beside one"
 _EYE = f"an encoder of images, {_BESIDE}"
 _EAR = f"an encoder of sound, {_BESIDE}"
@@ -73,6 +73,7 @@ class Definition:
     ``defaults``: by ``model_type``, the keys a configuration may leave out; ``derived``: names for expressions, in
     order; ``metadata``: key to expression, in order; ``tensors``: checkpoint name to target; ``generate``: tensors
     that stand in no checkpoint; ``types``: tensor types that the page forces; ``vocabulary``: the tokenizer's scheme;
+    ``ahead``: names of tensors that come before the others;
     ``early``: keys set right behind the architecture's name; ``before`` and ``after``: keys set around the tokenizer's.
     """
 
@@ -91,6 +92,7 @@ class Definition:
     after: Mapping[str, str] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     rename: tuple[tuple[str, str], ...] = ()
+    ahead: tuple[str, ...] = ()
 
 
 def load(path: Path) -> Definition:

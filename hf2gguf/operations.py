@@ -35,6 +35,7 @@ OPERATIONS: dict[str, Callable[..., Source]] = {
     "centered": arithmetic.centered,
     "ternary": arithmetic.ternary,
     "f32": transform.as_f32,
+    "i32": transform.as_i32,
 }
 
 

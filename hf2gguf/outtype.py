@@ -23,16 +23,20 @@ _NOT_TERNARY = re.compile(
 )
 
 
-def target_type(name: str, shape: tuple[int, ...], outtype: str, forced: Mapping[str, str]) -> TensorType:
+def target_type(
+    name: str, shape: tuple[int, ...], outtype: str, forced: Mapping[str, str], stored: str | None = None
+) -> TensorType:
     """The type of the tensor ``name``; ``forced`` maps patterns of names to types that an architecture insists on.
 
-    The type ``outtype`` there means the output's own, whatever the rules below would say.
+    The type ``outtype`` there means the output's own, whatever the rules below would say; ``stored`` the number type
+    that the checkpoint has, Q8_0 for FP8.
     """
     if len(shape) <= 1 or name.endswith("_norm.weight"):
         return tensor_type("F32")
     for pattern, type_ in forced.items():
         if re.fullmatch(pattern, name):
-            return _fitting(outtype if type_ == "outtype" else type_, shape)
+            own = {"F8_E4M3": "Q8_0", "F32": "F32", "BF16": "BF16"}.get(str(stored), outtype)
+            return _fitting({"outtype": outtype, "stored": own}.get(type_, type_), shape)
     if _ALWAYS_F32.fullmatch(name) or not name.endswith((".weight", ".lora_a", ".lora_b")):
         return tensor_type("F32")
     if outtype.startswith("tq") and _NOT_TERNARY.fullmatch(name):

@@ -83,6 +83,18 @@ def kept(names: Iterable[str], definition: Definition, scope: Scope | None = Non
             yield name, known
 
 
+def _ahead(names: Iterable[tuple[str, str]], patterns: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """Those with one of the patterns first, by pattern and the numbers in the name; then the others as they come."""
+    if not patterns:
+        return names
+
+    def place(pair: tuple[str, str]) -> tuple[int, list[int]]:
+        at = next((i for i, pattern in enumerate(patterns) if re.search(pattern, pair[1])), len(patterns))
+        return at, [int(n) for n in _NUMBER.findall(pair[1])] if at < len(patterns) else []
+
+    return sorted(names, key=place)
+
+
 def map_tensors(
     tensors: Mapping[str, Source], definition: Definition, scope: Scope, where: object
 ) -> Iterator[tuple[str, Source]]:
@@ -96,7 +108,7 @@ def map_tensors(
             yield name, transform.constant(values)
     mapper = _Mapper(definition, scope)
     layers, spare = scope["block_count"], bool(scope.get("spare_layers"))
-    for original, name in kept(tensors, definition, scope):
+    for original, name in _ahead(kept(tensors, definition, scope), definition.ahead):
         layer = _LAYER.search(name)
         if name.endswith(_NEVER) or (spare and layer is not None and int(layer[1]) >= layers):
             continue

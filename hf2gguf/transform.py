@@ -339,6 +339,13 @@ def as_f32(source: Source) -> Source:
     return Source(F32, source.shape, read)
 
 
+def as_i32(source: Source) -> Source:
+    """Whole numbers as I32; they came through F32, and so are exact below 2^24."""
+    wide = as_f32(source)
+    read: Rows = lambda lo, hi: wide.rows(lo, hi).view(np.float32).astype(np.int32).view(np.uint8)  # noqa: E731
+    return Source(tensor_type("I32"), source.shape, read)
+
+
 def plain(source: Source) -> Source:
     """F16, BF16 and F32 as they are, every other number as F32: what upstream goes on with."""
     return source if source.type.name in ("F32", "F16", "BF16") or source.type.quantized else as_f32(source)

@@ -78,9 +78,11 @@ def kernels(pairs: Iterable[tuple[TensorType, TensorType, bool]]) -> list[Any]:
     """What converting (source, target, weighted) runs, so that it can be compiled before the work begins."""
     found: list[Any] = []
     for source, target, weighted in pairs:
+        if target == source:  # the rows as they are
+            continue
         if source.name != "F32":
             found.append(codec(source).kernel("decode"))
-        if target != source and target.name != "F32":
+        if target.name != "F32":
             name = "encode_weighted" if weighted and takes_weights(target) else "encode"
             found.append(codec(target).kernel(name))
     return list(dict.fromkeys(found))

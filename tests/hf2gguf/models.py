@@ -143,6 +143,9 @@ def llama(vocab: int = SP, *, tied: bool = False, bias: bool = False, wide: int 
     return ends(vocab, tied) | one
 
 
+_OTHERS = {"F8_E8M0": ml_dtypes.float8_e8m0fnu, "I8": np.int8, "F8_E4M3": ml_dtypes.float8_e4m3fn}
+
+
 def values(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     """The weights of a tensor: normal, a fiftieth wide, a seed of its name."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -150,6 +153,11 @@ def values(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     if dtype == "U8":
         low, high = (110, 140) if name.endswith("_scales") else (0, 256)  # exponents, of numbers that F16 can hold
         return rng.integers(low, high, shape, np.uint8)
+    if dtype in _OTHERS:
+        low, high = {"F8_E8M0": (110, 140), "I8": (0, 256)}.get(dtype, (0, 119))
+        return rng.integers(low, high, shape, np.uint8).view(_OTHERS[dtype])
+    if dtype == "I64" and name.endswith("tid2eid"):
+        return rng.integers(0, 4, shape)
     kind = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "F64": np.float64, "I64": np.int64}[dtype]
     return made.astype(kind)
 
