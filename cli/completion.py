@@ -27,11 +27,12 @@ def command(shell: str) -> None:
 
 
 def file_types(context: click.Context, argument: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Offer the file types of ``quantize``, and files: either can stand there."""
+    """Offer the file types of ``quantize`` where two files stand before, and files or what has begun as a type does."""
     from gguf_py.types import FILE_TYPES
 
-    files = CompletionItem(begun, type="file")
-    return [files, *(CompletionItem(name) for name in FILE_TYPES if begun and name.startswith(begun.upper()))]
+    third = bool(context.params.get(argument.name or ""))  # OUT.gguf is among them already
+    types = [CompletionItem(name) for name in FILE_TYPES if (begun or third) and name.startswith(begun.upper())]
+    return types if third else [CompletionItem(begun, type="file"), *types]
 
 
 def tensor_types(context: click.Context, option: click.Parameter, begun: str) -> list[CompletionItem]:

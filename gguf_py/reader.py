@@ -112,6 +112,11 @@ class Metadata(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"Metadata({{{', '.join(f'{k!r}: {self[k]!r}' for k in self)}}})"
 
+    def _repr_html_(self) -> str:
+        from .html import keys
+
+        return keys(self._fields)
+
 
 @dataclass(frozen=True, eq=False)
 class GGUFFile:

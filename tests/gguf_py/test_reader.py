@@ -295,9 +295,10 @@ def test_what_is_written_is_read(
 def test_a_notebook_shows_a_file_and_obeys_nothing_in_it(tmp_path: Path) -> None:
     path = tmp_path / "f.gguf"
     evil = "<script>alert(1)</script>"
-    gguf_py.write(path, [Field.of(evil, evil)], {evil: ("I8", (2, 3), np.zeros(6, np.int8))})
+    gguf_py.write(path, [Field.of(evil, f"{evil}\udcff")], {evil: ("I8", (2, 3), np.zeros(6, np.int8))})
     with gguf_py.open(path) as file, gguf_py.open_shards(path) as files:
         for shown in (file._repr_html_(), files._repr_html_()):
+            assert file.metadata._repr_html_() in shown and shown.encode()
             assert "<script" not in shown and "&lt;script&gt;" in shown
             assert "1 metadata keys" in shown and "<td>2 × 3</td>" in shown and "<td>I8</td>" in shown
         assert repr(file).startswith("<GGUF v3 little-endian") and "1 tensors" in repr(files)
