@@ -250,7 +250,9 @@ def _show_departures(proof: Proof) -> None:
     departing = f"{len(proof.departures)} of {counted(proof.tensors, 'tensor')} depart{'' if several else 's'}"
     out.print(f"{departing}{', the first is' if several else ':'} {visible(first.tensor)}{at}")
     numbers = ("blocks", "error", "expected error")
-    shown = table("tensor", "what it is", *numbers, right=numbers, fold=("tensor", "what it is"))
+    long = max(len(visible(d.tensor)) for d in proof.departures[:MOST]) > 40  # others stay whole where it is narrow
+    fold = ("tensor", "what it is") if long else ("what it is",)
+    shown = table("tensor", "what it is", *numbers, right=numbers, fold=fold)
     for d in proof.departures[:MOST]:
         shown.add_row(visible(d.tensor), d.verdict, *_figures(d))
     put(out, shown)
