@@ -128,6 +128,8 @@ def differing_blocks(a: Tensor, b: Tensor) -> int:
             q = q.reshape(-1, width)[:, ::-1].reshape(-1)
         if not np.array_equal(p, q):
             found += int((p.reshape(-1, width) != q.reshape(-1, width)).any(axis=1).sum())
+        for tensor in (a, b):
+            tensor.let_go(lo, lo + p.size)
     return found
 
 

@@ -167,13 +167,13 @@ class Deferred:
             return getattr(importlib.import_module(self._module), name)
         raise AttributeError(f"module {self._module!r} has no function {name!r}")
 
-    def kernel(self, name: str) -> Kernel:
+    def kernel(self, name: str) -> Kernel | None:
         """The kernel of a function: itself, or the one of its name with an underscore that it calls with tables.
 
-        Where there is no such one for weighted encoding, it shares that of plain encoding.
+        Where there is no such one for weighted encoding, it shares that of plain encoding; None where NumPy does it.
         """
         names = (name, f"_{name}", f"_{name}".removesuffix("_weighted"))
-        return _kernel(self._module, next(n for n in names if n in self._kernels))
+        return next((_kernel(self._module, n) for n in names if n in self._kernels), None)
 
 
 def deferred(module: str) -> Deferred:

@@ -129,7 +129,8 @@ def infer(model: ShardSet, source: ShardSet, imatrix: Imatrix | None = None) -> 
     """The recipe that explains a model: the file type that it states, and what departs from it."""
     stated = model.metadata.get(FILE_TYPE)
     try:
-        name = file_type(stated & ~GUESSED).name if isinstance(stated, int) else COPY
+        # Only copying guesses.
+        name = file_type(stated).name if isinstance(stated, int) and not stated & GUESSED else COPY
     except KQuantsError:
         name = COPY
     pruned = _pruned(model, source, imatrix)

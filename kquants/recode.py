@@ -85,4 +85,4 @@ def kernels(pairs: Iterable[tuple[TensorType, TensorType, bool]]) -> list[Any]:
         if target.name != "F32":
             name = "encode_weighted" if weighted and takes_weights(target) else "encode"
             found.append(codec(target).kernel(name))
-    return list(dict.fromkeys(found))
+    return [kernel for kernel in dict.fromkeys(found) if kernel is not None]

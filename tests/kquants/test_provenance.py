@@ -167,6 +167,17 @@ def test_options_are_read_off_the_file(tmp_path: Path, source: Path, wishes: Wis
     assert found.recipe == recipe
 
 
+def test_a_copy_with_numbers_of_every_kind_is_proved(tmp_path: Path) -> None:
+    """As a user runs it: kernels are looked for, and these types have none; nobody stated a file type."""
+    kinds = {"I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "F64": "<f8", "F32": "<f4", "F16": "<f2"}
+    tensors: dict[str, Any] = {name: (name, (2, 3), np.arange(6, dtype=dtype)) for name, dtype in kinds.items()}
+    gguf_py.write(tmp_path / "in.gguf", [Field.of("general.architecture", "x")], tensors)
+    given = ["quantize", str(tmp_path / "in.gguf"), str(tmp_path / "out.gguf"), "COPY"]
+    assert CliRunner().invoke(main, given, standalone_mode=False).exception is None
+    found = proof(tmp_path / "out.gguf", tmp_path / "in.gguf")
+    assert found.holds and found.recipe == Recipe("COPY"), found
+
+
 @pytest.mark.parametrize(
     ("options", "recipe"),
     [
