@@ -72,7 +72,7 @@ def prepare(
     opened = source if isinstance(source, Checkpoint) else checkpoints.open(source)
     raw = opened.config
     class_ = configs.model_class(raw, opened.dir)
-    page = definition or definitions.find(class_)
+    page = definition or definitions.find(class_, opened.dir)
     chosen = _auto(opened, page, vocab_only) if outtype == "auto" else outtype.lower()
     if chosen not in OUTTYPES:
         raise KQuantsError(f"{outtype!r} is no output type, expected auto or one of {', '.join(OUTTYPES)}")
@@ -226,7 +226,8 @@ def _file_type(kept: str | None, outtype: str) -> int:
 def _whole(scope: Scope, opened: Checkpoint) -> None:
     layers = scope.get("block_count")
     if not isinstance(layers, int) or not 0 <= layers <= 4096:
-        raise KQuantsError(f"{opened.dir}: config.json gives {layers!r} as the number of layers")
+        hint = " (a page without a base has to derive block_count)" if layers is None else ""
+        raise KQuantsError(f"{opened.dir}: config.json gives {layers!r} as the number of layers{hint}")
 
 
 def _auto(opened: Checkpoint, page: Definition, vocab_only: bool) -> str:
@@ -282,22 +283,26 @@ def _fields(
 ) -> Fields:
     fields = Fields(page.architecture)
     fields.set("general.architecture", page.architecture)
-    _set(fields, page.early.items(), scope)
+    _set(fields, page.early.items(), scope, opened.dir)
     fields.set("general.type", "model")
     said.write(fields)
-    _set(fields, page.metadata, scope)
+    _set(fields, page.metadata, scope, opened.dir)
     fields.set("general.quantization_version", QUANTIZATION_VERSION)
     if wide_names:
         fields.set("general.tensor_extra.name", wide_names)
         fields.set("general.tensor_extra.prec_a4", [False] * len(wide_names))
-    _set(fields, page.before.items(), scope)
+    _set(fields, page.before.items(), scope, opened.dir)
     size = page.vocabulary.get("size")
     known = scope if size is None else scope.over(vocab_size=evaluate(size, scope))
-    fields.add(tokenizer.fields(opened, known, str(page.vocabulary["scheme"]), page.architecture).values())
-    _set(fields, page.after.items(), scope)
+    fields.add(tokenizer.fields(opened, known, str(page.vocabulary.get("scheme")), page.architecture).values())
+    _set(fields, page.after.items(), scope, opened.dir)
     return fields
 
 
-def _set(fields: Fields, expressions: Iterable[tuple[str, str]], scope: Scope) -> None:
+def _set(fields: Fields, expressions: Iterable[tuple[str, str]], scope: Scope, where: Path) -> None:
     for key, text in expressions:
-        fields.set(key, evaluate(text, scope))
+        try:
+            value = evaluate(text, scope)
+        except KQuantsError as fault:
+            raise KQuantsError(f"{where}: {key}: {fault}") from fault
+        fields.set(key, value)

@@ -15,6 +15,8 @@ from typing import Any
 
 from gguf_py import KQuantsError
 
+from .form import check
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -98,18 +100,12 @@ class Definition:
 def load(path: Path) -> Definition:
     """The definition in a file; raises KQuantsError saying what in it does not fit the form."""
     page = _page(path)
-    for key in page:
-        if key not in (*_TABLES, *_LISTS, "first", "base", "architecture", "classes"):
-            raise KQuantsError(f"{path}: there is no table {key!r} in an architecture file")
+    check(path, page)
     base = load(_known(path, page["base"])) if "base" in page else None
     architecture = page.get("architecture", base.architecture if base else "")
-    if not isinstance(architecture, str):
-        raise KQuantsError(f"{path}: 'architecture' is a text, found {architecture!r}")
     tables: dict[str, Any] = {}
     for table in _TABLES:
         over = page.get(table, {})
-        if not isinstance(over, dict):
-            raise KQuantsError(f"{path}: [{table}] is a table, found {over!r}")
         under = dict(getattr(base, table)) if base else {}
         # What a page says about tensors is tried first; a key set again keeps its place.
         tables[table] = {**over, **under, **over} if table == "tensors" else {**under, **over}
@@ -120,7 +116,7 @@ def load(path: Path) -> Definition:
         *page.get("metadata", {}).items(),
     )
     lists: dict[str, Any] = {key: tuple(page.get(key, ())) + (getattr(base, key) if base else ()) for key in _LISTS}
-    lists["rename"] = tuple((str(a), str(b)) for a, b in lists["rename"])
+    lists["rename"] = tuple((a, b) for a, b in lists["rename"])
     return Definition(path.stem, architecture, tuple(page.get("classes", ())), **tables, **lists)
 
 
@@ -129,6 +125,8 @@ def _page(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise KQuantsError(f"{path}: is no TOML ({fault})") from fault
+    except OSError as fault:
+        raise KQuantsError(f"{path}: cannot be read ({(fault.strerror or str(fault)).lower()})") from None
 
 
 def _known(path: Path, base: Any) -> Path:
@@ -137,7 +135,11 @@ def _known(path: Path, base: Any) -> Path:
         found = folder / f"{base}.toml"
         if isinstance(base, str) and base.isidentifier() and found.is_file():
             return found
-    raise KQuantsError(f"{path}: stands on {base!r}, which is no architecture page")
+    near = difflib.get_close_matches(str(base), [page.stem for page in PAGES.glob("*.toml")], 3)
+    raise KQuantsError(
+        f"{path}: stands on {base!r}, which is no page beside it or in {PAGES}"
+        f"{' (did you mean ' + ' or '.join(near) + '?)' if near else ''}"
+    )
 
 
 @lru_cache(maxsize=1)
@@ -161,17 +163,17 @@ def class_of(kind: object) -> str | None:
     return _kinds().get(kind) if isinstance(kind, str) else None
 
 
-def find(name: str) -> Definition:
+def find(name: str, where: object = "config.json") -> Definition:
     """The definition for a model class; raises KQuantsError that says what is nearest and where one's own would go."""
     known = classes()
     if name in known:
         return load(known[name])
     if name in NO_TEXT:
-        raise KQuantsError(f"{name} is {NO_TEXT[name]}")
-    near = difflib.get_close_matches(name, known, 5, 0.5)
+        raise KQuantsError(f"{where}: {name} is {NO_TEXT[name]}")
+    near = [f"{other} ({known[other].name})" for other in difflib.get_close_matches(name, known, 3, 0.5)]
     raise KQuantsError(
-        f"there is no page for the architecture {name!r}"
+        f"{where}: the model class is {name!r}, for which there is no page"
         f"{', nearest to which ' + ('is ' if len(near) == 1 else 'are ') + ', '.join(near) if near else ''} "
-        "(--list-architectures prints all); write one as spec/convert.md describes, perhaps on top of another, "
-        "and name it: --architecture my_arch.toml"
+        "(--list-architectures prints all); write one, perhaps with another as its base, in the form of those in "
+        f"{PAGES}, which spec/convert.md describes, and name it: --architecture my_arch.toml"
     )

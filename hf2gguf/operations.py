@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,7 +43,8 @@ OPERATIONS: dict[str, Callable[..., Source]] = {
 def apply(name: str, source: Source, arguments: Sequence[Any]) -> Source:
     """The named operation on a source; raises KQuantsError when there is none, or for arguments that do not fit."""
     if name not in OPERATIONS:
-        raise KQuantsError(f"there is no operation {name!r}")
+        near = difflib.get_close_matches(name, [*OPERATIONS, "stack", "concat", "when", "once", "unless_same"], 1)
+        raise KQuantsError(f"there is no operation {name!r}{f' (did you mean {near[0]}?)' if near else ''}")
     try:
         return OPERATIONS[name](source, *arguments)
     except TypeError as fault:

@@ -104,6 +104,8 @@ def map_tensors(
     """
     for name, text in definition.generate.items():
         values = evaluate(text, scope)
+        if values is not None and not isinstance(values, list):
+            raise KQuantsError(f"{where}: {name} is to be a list of numbers, but {text!r} gives {values!r}")
         if values is not None:
             yield name, transform.constant(values)
     mapper = _Mapper(definition, scope)
@@ -114,7 +116,11 @@ def map_tensors(
             continue
         found = mapper.names.find(name)
         if found is None:
-            raise KQuantsError(f"{where}: the tensor {original!r} has no place in a {definition.architecture} model")
+            known = f" (known as {name!r})" if name != original else ""
+            raise KQuantsError(
+                f"{where}: the tensor {original!r}{known} has no place in a {definition.architecture} model: "
+                f"no name under [tensors] of {definition.name}.toml or its bases is like it"
+            )
         pattern, numbers, suffix = found
         if numbers.get("i", 0) >= layers and any(pattern.targets):
             raise KQuantsError(f"{where}: there is a tensor {original!r}, but config.json says {layers} layers")

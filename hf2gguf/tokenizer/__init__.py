@@ -195,6 +195,8 @@ def fields(
     ``architecture`` begins the one key that is not the tokenizer's. Raises KQuantsError when a file is missing or
     wrong; warns when a pre-tokenizer had to be inferred.
     """
+    if scheme not in SCHEMES:
+        raise KQuantsError(f"the page names the vocabulary's scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
     try:
         found = (
             field.renamed(key.format(arch=architecture)) for key, field in SCHEMES[scheme](checkpoint, config).items()

@@ -157,7 +157,7 @@ def test_a_definition_of_ones_own(tmp_path: Path) -> None:
 
 PAGES = [
     ("base = [", "is no TOML"),
-    ('base = "../../llama"', "which is no architecture page"),
+    ('base = "../../llama"', "which is no page beside it"),
     ('nonsense = 1\nbase = "llama"', "there is no table 'nonsense'"),
     ('base = "llama"\n[metadata]\nx = "missing_key"', "lacks 'missing_key'"),
     ('base = "llama"\n[metadata]\nx = "1 +"', "no expression"),
