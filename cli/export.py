@@ -55,4 +55,5 @@ def command(file: Path, folder: Path, quiet: bool) -> None:
     elif found.rounded:
         click.echo("the file is quantized: its weights were rounded to F16")
     else:
-        click.echo("not exact: converting gives the differences above")
+        why = ", an older converter wrote the file" if found.older else ""
+        click.echo(f"not exact: converting gives the differences above{why}")

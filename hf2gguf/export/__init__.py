@@ -50,6 +50,8 @@ class Exported:
     """Whether the file is quantized, so that its weights were rounded to F16 and are not compared."""
     keys: tuple[KeyChange, ...]
     header: tuple[HeaderChange, ...]
+    older: bool
+    """Whether an older converter wrote the file, so that today's says more than it does."""
     departing: str | None
     """The first tensor with other bytes."""
 
@@ -88,7 +90,7 @@ def export(file: GGUFFile, folder: Path, progress: Callable[[int], None] = lambd
 def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exported:
     pages(file)
     sources, rounded = blocks.sources(file)
-    given = Given(file, read(file), sources, exact=not rounded)
+    given = Given(file, read(file), sources, exact=not (rounded or _older(file)))
     origin, shards = find(given)
     settings = tokenizer.write(file, given.vocabulary, folder, origin.scheme)
     config = dict(origin.config)
@@ -106,6 +108,11 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
     if shards:
         _write_shards(folder, shards, progress)
     return _again(file, folder, origin.model_class, "f16" if rounded else _outtype(file), rounded)
+
+
+def _older(file: GGUFFile) -> bool:
+    """Whether an older converter wrote the file, without what every conversion says today."""
+    return not {"general.type", "general.quantization_version"} <= file.metadata.keys()
 
 
 def _outtype(file: GGUFFile) -> str:
@@ -207,7 +214,7 @@ def _again(file: GGUFFile, folder: Path, model_class: str, outtype: str, rounded
             header = [] if rounded else header_changes(file, expected)
         same = not (rounded or keys or header)
         departing = _departing(file, planned) if same else None
-    return Exported(model_class, len(made.tensors), rounded, tuple(keys), tuple(header), departing)
+    return Exported(model_class, len(made.tensors), rounded, tuple(keys), tuple(header), _older(file), departing)
 
 
 def _departing(file: GGUFFile, planned: Plan) -> str | None:

@@ -58,9 +58,10 @@ def changes(page: Definition, scope: Scope, config: Mapping[str, Any], goal: Goa
             yield from concrete(back.together([(node, value), *before]))
             continue
         nothing, last = [(n, None) for n in behind], behind[-1]
-        yield from concrete(back.together([(last, value), (node, value), *before]))
-        yield from concrete(back.together([(node, value), *nothing, *before]))
-        yield from concrete(back.together([(last, value), (node, FREE), *before]))
+        reasons = [[(last, value), (node, value), *before], [(node, value), *nothing, *before]]
+        other = [(last, value), (node, FREE), *before]
+        for wanted in [other, *reasons] if isinstance(value, list) else [*reasons, other]:
+            yield from concrete(back.together(wanted))
     yield from concrete(back.value(nodes[-1], value))
 
 
@@ -266,7 +267,7 @@ class Back:
                 yield from self.truth(earlier[0], False)
             return
         alternatives = [both(self._all(earlier, False), lambda: self.value(last, target))]
-        if target:  # what is not there yet is rather computed
+        if target is not None:  # what is not there yet is rather computed
             alternatives.insert(1 if not self.now(earlier[0])[1] else 0, self.value(earlier[0], target))
         yield from chain(*alternatives)
 

@@ -12,6 +12,7 @@ from gguf_py import GGUFFile, KQuantsError
 from ..tokenizer.pre import SPLITS
 from ..tokenizer.sentencepiece import TokenKind
 from ..tokenizer.tekken import byte_letters
+from .around import processor
 from .pieces import charsmap
 from .vocabulary import Vocabulary
 
@@ -41,6 +42,7 @@ _MORE: dict[str, tuple[str, ...]] = {
 }
 """Expressions of pre-tokenizers that are only ever known by their digest."""
 _FLAGS = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+_BYTES = {letter: byte for byte, letter in enumerate(byte_letters())}
 
 
 def byte_level(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
@@ -63,10 +65,10 @@ def byte_level(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": _added(vocabulary),
+        "added_tokens": _added(vocabulary, by_bytes=True),
         "normalizer": {"type": "Lowercase"} if lower else None,
         "pre_tokenizer": pre,
-        "post_processor": None,
+        "post_processor": processor(vocabulary, file),
         "decoder": level,
         "model": {
             "type": "BPE",
@@ -82,12 +84,26 @@ def _filler(vocabulary: Vocabulary, i: int) -> bool:
     return vocabulary.kinds[i] == TokenKind.UNUSED
 
 
-def _added(vocabulary: Vocabulary) -> list[dict[str, Any]]:
+def _added(vocabulary: Vocabulary, *, by_bytes: bool = False) -> list[dict[str, Any]]:
+    """The tokens that are added. Of those that are not normalized the texts were decoded (``by_bytes``)."""
     return [
-        {"id": i, "content": vocabulary.texts[i], **_FLAGS, "special": kind != TokenKind.USER_DEFINED}
+        {
+            "id": i,
+            "content": vocabulary.texts[i],
+            **_FLAGS,
+            "normalized": by_bytes and _decodes_otherwise(vocabulary.texts[i]),
+            "special": kind != TokenKind.USER_DEFINED,
+        }
         for i, kind in enumerate(vocabulary.kinds)
         if kind in (TokenKind.CONTROL, TokenKind.USER_DEFINED)
     ]
+
+
+def _decodes_otherwise(text: str) -> bool:
+    """Whether a text is made of letters that stand for bytes, and those are another text."""
+    if text.isascii() or not _BYTES.keys() >= set(text):
+        return False
+    return bytes(_BYTES[letter] for letter in text).decode("utf-8", "replace") != text
 
 
 def _cuts(name: str | None, file: GGUFFile) -> tuple[bool, tuple[str, ...]]:
@@ -125,7 +141,7 @@ def wordpiece(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
             "lowercase": lower,
         },
         "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": None,
+        "post_processor": processor(plain, file),
         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
         "model": {
             "type": "WordPiece",
@@ -150,7 +166,7 @@ def unigram(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
         "added_tokens": _added(vocabulary),
         "normalizer": {"type": "Precompiled", "precompiled_charsmap": table},
         "pre_tokenizer": space,
-        "post_processor": None,
+        "post_processor": processor(vocabulary, file),
         "decoder": space,
         "model": {
             "type": "Unigram",
@@ -200,11 +216,10 @@ def is_tekken(vocabulary: Vocabulary, file: GGUFFile, scheme: str) -> bool:
 
 def write_tekken(vocabulary: Vocabulary, file: GGUFFile, folder: Path) -> dict[str, Any]:
     """``tekken.json``; returns nothing for ``tokenizer_config.json``."""
-    code = {letter: byte for byte, letter in enumerate(byte_letters())}
     reserved = next((i for i, k in enumerate(vocabulary.kinds) if k != TokenKind.CONTROL), len(vocabulary.kinds))
     template = file.metadata.get("tokenizer.chat_template")
     version = {"mistral-v3-tekken": "v3", "mistral-v7-tekken": "v7"}.get(str(template), "v11")
-    raw = [bytes(code[letter] for letter in text) for text in vocabulary.texts[reserved:]]
+    raw = [bytes(_BYTES[letter] for letter in text) for text in vocabulary.texts[reserved:]]
     document = {
         "config": {
             "default_vocab_size": len(vocabulary.texts),

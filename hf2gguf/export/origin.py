@@ -109,7 +109,9 @@ def _origins(given: Given) -> Iterator[Origin]:
         more, base = _seen(given, page), _base(given, page)
         for kind, model_class in _classes(page, given):
             problem = Problem(page, given.file.fields, model_class, tuple(facts), more)
-            config, score = solve(problem, {"architectures": [model_class], "model_type": kind, **base})
+            config, score = solve(
+                problem, {"architectures": [model_class], "model_type": kind, **base}, exact=given.exact
+            )
             yield Origin(page, model_class, config, score)
 
 

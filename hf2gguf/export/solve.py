@@ -124,13 +124,14 @@ def plain(value: Any) -> Any:
     return list(value) if hasattr(value, "__len__") and not isinstance(value, str | dict) else value
 
 
-def solve(problem: Problem, config: Mapping[str, Any]) -> tuple[dict[str, Any], Score]:
+def solve(problem: Problem, config: Mapping[str, Any], *, exact: bool) -> tuple[dict[str, Any], Score]:
     """A configuration, made of ``config``, from which the page gives the file's metadata; and how near it comes.
 
-    First without the page's defaults, so that the configuration says everything itself, then against them.
+    First without the page's defaults, so that the configuration says everything itself, then, if the file is to come
+    out again and not more than it says (``exact``), against them.
     """
-    found, _ = improve(replace(problem, defaults=False), dict(config))
-    return improve(problem, found)
+    found, near = improve(replace(problem, defaults=False), dict(config))
+    return improve(problem, found) if exact else (found, near)
 
 
 def improve(problem: Problem, config: dict[str, Any]) -> tuple[dict[str, Any], Score]:
@@ -138,7 +139,8 @@ def improve(problem: Problem, config: dict[str, Any]) -> tuple[dict[str, Any], S
     best = score(problem, config)
     for _ in range(_ROUNDS):
         before = best
-        for key, goal in problem.goals.items():
+        # Of lists of which a number may be the reason, the reason is better found when all else is.
+        for key, goal in sorted(problem.goals.items(), key=lambda item: _spread(item[1])):
             if key in best.keys:
                 config, best = _try(problem, config, best, goal)
         if best == before and not best.perfect:
@@ -146,6 +148,11 @@ def improve(problem: Problem, config: dict[str, Any]) -> tuple[dict[str, Any], S
         if best.perfect or best == before:
             break
     return config, best
+
+
+def _spread(goal: Goal) -> bool:
+    """Whether a goal is a list that a later expression may make of one number."""
+    return isinstance(goal.value, list) and len(goal.texts) > 1
 
 
 def _proposed(problem: Problem, config: Mapping[str, Any], goal: Goal, most: int) -> Iterator[dict[str, Any]]:

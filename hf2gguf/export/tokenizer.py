@@ -38,6 +38,7 @@ _CLASSES = {
     ("jina-bert", "gpt2"): "RobertaTokenizer",
     ("roberta", "gpt2"): "RobertaTokenizer",
     ("phi3", "gpt2"): "GPT2Tokenizer",
+    **{(scheme, "llama"): "GemmaTokenizer" for scheme in ("gemma", "gemma2", "gemma3")},
     ("gemma4", "gemma4"): "GemmaTokenizer",
     ("t5", "t5"): "T5Tokenizer",
     ("xlm-roberta", "t5"): "XLMRobertaTokenizer",

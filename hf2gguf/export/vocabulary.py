@@ -7,6 +7,8 @@ from typing import Any
 
 from gguf_py import GGUFFile, KQuantsError
 
+from ..tokenizer.sentencepiece import TokenKind
+
 _MODELS = ("llama", "gpt2", "bert", "t5", "gemma4", "whitespace", "none")
 
 
@@ -38,6 +40,9 @@ def read(file: GGUFFile) -> Vocabulary:
     if texts is None:
         raise KQuantsError(f"{file.path}: has no tokenizer.ggml.tokens, the texts of the tokens")
     kinds = _numbers(file, "token_type", len(texts), needed=True)
+    for i, kind in enumerate(kinds):  # what older converters called unknown
+        if kind == TokenKind.UNKNOWN and texts[i] == f"[PAD{i}]":
+            kinds[i] = int(TokenKind.UNUSED)
     scores = _numbers(file, "scores", len(texts), needed=False)
     merges = list(metadata.get("tokenizer.ggml.merges", []))
     return Vocabulary(model, metadata.get("tokenizer.ggml.pre"), list(texts), kinds, scores, merges)
