@@ -10,6 +10,7 @@ EPILOG = """\b
 Examples:
   kquants export model-f16.gguf my-model
   kquants export model-q4_k_m.gguf my-model     the weights rounded to F16
+  kquants export vocabulary.gguf my-tokenizer   for convert --vocab-only, or for transformers' AutoTokenizer
 """
 MOST = 10
 """Keys that are listed; the rest is counted."""
@@ -23,6 +24,11 @@ def command(file: Path, folder: Path, quiet: bool) -> None:
     """Write FILE as a Hugging Face checkpoint into DIR: safetensors, configuration, model card, tokenizer.
 
     The checkpoint is converted again and compared: the last line says whether that gives FILE back, byte for byte.
+
+    Quantized weights are decoded and rounded to F16: what quantizing lost stays lost. (MXFP4 of GPT-OSS, which is
+    published so, stays as it is.) Of a file that is a vocabulary alone, the tokenizer and the configuration are written.
+
+    Call DIR as the model is called: converting reads a version or a size in the folder's name, as in My-Model-7B-v2.
     """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -105,6 +105,7 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
         config["quantization_config"] = blocks.CONFIG
         shards = [blocks.packed(shard) for shard in shards]
     _dump(folder / "config.json", config)
+    tokenizer.write_beside(file, given.vocabulary, folder, config, origin.scheme)
     if shards:
         _write_shards(folder, shards, progress)
     return _again(file, folder, origin.model_class, "f16" if rounded else _outtype(file), rounded)

@@ -206,6 +206,25 @@ def byte_fallback(vocabulary: Vocabulary) -> dict[str, Any]:
     }
 
 
+def sentencepiece(vocabulary: Vocabulary, file: GGUFFile, unknown: str) -> dict[str, Any]:
+    """A SentencePiece model of pairs as the tokenizers library knows it: pieces by their scores are merges in order."""
+    made = byte_fallback(vocabulary)
+    prefix = file.metadata.get("tokenizer.ggml.add_space_prefix", True)
+    ids = {text: i for i, text in enumerate(vocabulary.texts) if vocabulary.kinds[i] == TokenKind.NORMAL}
+    merges: list[str] = []
+    for text in sorted(ids, key=lambda text: (-vocabulary.scores[ids[text]], ids[text])):
+        parts = [(text[:at], text[at:]) for at in range(1, len(text))]
+        known = sorted((ids[a], ids[b]) for a, b in parts if a in ids and b in ids)
+        merges += [f"{vocabulary.texts[a]} {vocabulary.texts[b]}" for a, b in known]
+    made["post_processor"] = processor(vocabulary, file)
+    made["model"] |= {"unk_token": unknown, "fuse_unk": True, "merges": merges}
+    if prefix:
+        first = {"type": "Prepend", "prepend": "▁"}
+        made["normalizer"] = {"type": "Sequence", "normalizers": [first, made["normalizer"]]}
+        made["decoder"]["decoders"].append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    return made
+
+
 # ------------------------------------------------------------------------------------------------------------- tekken
 
 

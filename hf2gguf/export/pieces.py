@@ -44,7 +44,7 @@ def write_model(vocabulary: Vocabulary, file: GGUFFile, folder: Path) -> dict[st
         for i in range(end)
         if kinds[i] == TokenKind.USER_DEFINED or (kinds[i] == TokenKind.CONTROL and scores[i] == ADDED)
     ]
-    unknown = _unknown(vocabulary, file)
+    unknown = unknown_token(vocabulary, file)
     marked = [i for i, kind in enumerate(kinds) if kind == TokenKind.UNKNOWN and i != unknown]
     if marked:
         raise KQuantsError(f"{file.path}: {len(marked) + 1} tokens are marked unknown, a SentencePiece model has one")
@@ -64,7 +64,7 @@ def write_model(vocabulary: Vocabulary, file: GGUFFile, folder: Path) -> dict[st
     return {"added_tokens_decoder": entries}
 
 
-def _unknown(vocabulary: Vocabulary, file: GGUFFile) -> int:
+def unknown_token(vocabulary: Vocabulary, file: GGUFFile) -> int:
     """The token that a SentencePiece model calls unknown; one that was added again has lost its mark."""
     if TokenKind.UNKNOWN in vocabulary.kinds:
         return vocabulary.kinds.index(TokenKind.UNKNOWN)
@@ -103,7 +103,7 @@ def write_unigram(vocabulary: Vocabulary, file: GGUFFile, folder: Path, scheme: 
     texts, scores, kinds = list(vocabulary.texts), list(vocabulary.scores), list(vocabulary.kinds)
     if scheme == "t5":
         name, end = "spiece.model", _end(texts, kinds)
-        unknown = _unknown(vocabulary, file)
+        unknown = unknown_token(vocabulary, file)
         added = {texts[i]: i for i in range(end) if kinds[i] == TokenKind.USER_DEFINED}
         if added:
             (folder / "added_tokens.json").write_text(json.dumps(added, ensure_ascii=False) + "\n", encoding="utf-8")

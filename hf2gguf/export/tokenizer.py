@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from gguf_py import GGUFFile
+from gguf_py import GGUFFile, KQuantsError
 
-from ..tokenizer import SCHEMES, families
+from .. import checkpoint as checkpoints
+from ..tokenizer import SCHEMES, families, fields
 from ..tokenizer.sentencepiece import TokenKind
 from ..tokenizer.special import KINDS
 from . import libraries, pieces
@@ -191,6 +193,29 @@ def write(file: GGUFFile, vocabulary: Vocabulary, folder: Path, scheme: str) -> 
         json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
     )
     return config
+
+
+def write_beside(file: GGUFFile, vocabulary: Vocabulary, folder: Path, config: Mapping[str, Any], scheme: str) -> None:
+    """The same tokenizer as ``tokenizer.json`` beside ``tokenizer.model``, if it is converted as without.
+
+    Only from there do transformers' tokenizers of all classes know that a text begins with a space.
+    """
+    path = folder / "tokenizer.json"
+    if vocabulary.model != "llama" or path.exists() or scheme in ("gemma", "gemma2", "gemma3"):
+        return
+
+    def found() -> list[tuple[str, bytes]]:
+        with checkpoints.open(folder) as opened:
+            return [(key, bytes(field.payload("little"))) for key, field in fields(opened, config, scheme).items()]
+
+    try:
+        alone = found()
+        document = libraries.sentencepiece(vocabulary, file, vocabulary.texts[pieces.unknown_token(vocabulary, file)])
+        path.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+        if found() != alone:
+            path.unlink()
+    except KQuantsError:
+        path.unlink(missing_ok=True)
 
 
 def _apart(scheme: str, vocabulary: Vocabulary) -> bool:
