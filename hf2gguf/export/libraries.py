@@ -74,28 +74,25 @@ def byte_level(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
             "type": "BPE",
             "ignore_merges": whole_words,
             # Added tokens too: one that the model does not know would get the next free id.
-            "vocab": {t: i for i, t in enumerate(vocabulary.texts) if not _filler(vocabulary, i)},
+            "vocab": vocabulary.ids,
             "merges": vocabulary.merges,
         },
     }
 
 
-def _filler(vocabulary: Vocabulary, i: int) -> bool:
-    return vocabulary.kinds[i] == TokenKind.UNUSED
-
-
 def _added(vocabulary: Vocabulary, *, by_bytes: bool = False) -> list[dict[str, Any]]:
     """The tokens that are added. Of those that are not normalized the texts were decoded (``by_bytes``)."""
+    special, own = int(TokenKind.CONTROL), int(TokenKind.USER_DEFINED)
     return [
         {
             "id": i,
             "content": vocabulary.texts[i],
             **_FLAGS,
             "normalized": by_bytes and _decodes_otherwise(vocabulary.texts[i]),
-            "special": kind != TokenKind.USER_DEFINED,
+            "special": kind == special,
         }
         for i, kind in enumerate(vocabulary.kinds)
-        if kind in (TokenKind.CONTROL, TokenKind.USER_DEFINED)
+        if kind in (special, own)
     ]
 
 
@@ -148,7 +145,7 @@ def wordpiece(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
             "unk_token": unknown,
             "continuing_subword_prefix": "##",
             "max_input_chars_per_word": 100,
-            "vocab": {t: i for i, t in enumerate(texts) if not _filler(vocabulary, i)},
+            "vocab": plain.ids,
         },
     }
 
@@ -158,7 +155,7 @@ def unigram(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
     unknown = vocabulary.kinds.index(TokenKind.UNKNOWN) if TokenKind.UNKNOWN in vocabulary.kinds else 0
     space = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
     table = base64.b64encode(charsmap(file)).decode()
-    last = max(i for i in range(len(vocabulary.texts)) if not _filler(vocabulary, i))
+    last = max(vocabulary.ids.values())
     return {
         "version": "1.0",
         "truncation": None,
@@ -200,7 +197,7 @@ def byte_fallback(vocabulary: Vocabulary) -> dict[str, Any]:
         "model": {
             "type": "BPE",
             "byte_fallback": True,
-            "vocab": {t: i for i, t in enumerate(vocabulary.texts[:own]) if not _filler(vocabulary, i)},
+            "vocab": {text: i for text, i in vocabulary.ids.items() if i < own},
             "merges": vocabulary.merges,
         },
     }

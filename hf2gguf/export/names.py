@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from math import prod
 
 from gguf_py import KQuantsError
@@ -232,17 +232,24 @@ def _stacked(
     return _Candidate(covers, made, _filled(text.split("{e}")[0], scope) + suffix)
 
 
-def _matched(stem: str, name: str, scope: Scope) -> dict[str, int] | None:
-    """The numbers with which a target's name is ``name``; a hole may be an expression of another number."""
+@cache
+def _pattern(stem: str) -> tuple[re.Pattern[str], list[str], list[str]]:
+    """What matches a target's name, its holes, and those of them that are a variable."""
     pieces = _HOLE.split(stem)
     plain = [hole for hole in pieces[1::2] if hole.isidentifier() and len(hole) == 1]
     pattern = ""
     for at, piece in enumerate(pieces):
         pattern += re.escape(piece) if at % 2 == 0 else f"(?P<_{at}>.*)" if piece not in plain else r"(\d+)"
-    found = re.fullmatch(pattern, name)
+    return re.compile(pattern), pieces[1::2], plain
+
+
+def _matched(stem: str, name: str, scope: Scope) -> dict[str, int] | None:
+    """The numbers with which a target's name is ``name``; a hole may be an expression of another number."""
+    pattern, said, plain = _pattern(stem)
+    found = pattern.fullmatch(name)
     if found is None:
         return None
-    holes = dict(zip(pieces[1::2], found.groups(), strict=True))
+    holes = dict(zip(said, found.groups(), strict=True))
     numbers = {hole: int(text) for hole, text in holes.items() if hole in plain}
     for hole, text in holes.items():
         if hole in plain:

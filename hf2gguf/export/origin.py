@@ -181,10 +181,9 @@ def _classes(page: Definition, given: Given) -> Iterator[tuple[str, str]]:
 
 def _seen(given: Given, page: Definition) -> dict[str, Any]:
     """What expressions see besides the configuration."""
-    ids = {text: i for i, text in enumerate(given.vocabulary.texts)}
     return {
         "tokenizer_config": tokenizer.settings(given.file, given.vocabulary, str(page.vocabulary["scheme"])),
-        "json": {"tokenizer.json": {"model": {"vocab": ids}}},
+        "json": {"tokenizer.json": {"model": {"vocab": given.vocabulary.ids}}},
     }
 
 

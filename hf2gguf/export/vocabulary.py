@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gguf_py import GGUFFile, KQuantsError
@@ -23,6 +24,13 @@ class Vocabulary:
     scores: list[float]
     merges: list[str]
 
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Tokens that are no fillers, by their texts."""
+        unused = int(TokenKind.UNUSED)
+        pairs = zip(self.texts, self.kinds, strict=True)
+        return {text: i for i, (text, kind) in enumerate(pairs) if kind != unused}
+
 
 def read(file: GGUFFile) -> Vocabulary:
     """The file's vocabulary, without tokens if its model is "none".
@@ -40,8 +48,9 @@ def read(file: GGUFFile) -> Vocabulary:
     if texts is None:
         raise KQuantsError(f"{file.path}: has no tokenizer.ggml.tokens, the texts of the tokens")
     kinds = _numbers(file, "token_type", len(texts), needed=True)
+    unknown = int(TokenKind.UNKNOWN)
     for i, kind in enumerate(kinds):  # what older converters called unknown
-        if kind == TokenKind.UNKNOWN and texts[i] == f"[PAD{i}]":
+        if kind == unknown and texts[i] == f"[PAD{i}]":
             kinds[i] = int(TokenKind.UNUSED)
     scores = _numbers(file, "scores", len(texts), needed=False)
     merges = list(metadata.get("tokenizer.ggml.merges", []))

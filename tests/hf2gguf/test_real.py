@@ -1,4 +1,4 @@
-"""Real checkpoints, whole: the bytes of upstream's converter, whose digests ``make_real`` wrote."""
+"""Real checkpoints, whole: the bytes of upstream's converter, whose digests ``make_real`` wrote, and the way back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import gguf_py
 from hf2gguf.convert import prepare
+from hf2gguf.export import export
 from hf2gguf.files import Shape, plan
 from kquants.execute import execute
 
@@ -29,6 +31,10 @@ def test_same_bytes(name: str, tmp_path: Path) -> None:
         out = tmp_path / "out.gguf"
         execute(plan(prepare(folder, outtype), out, Shape()))
         assert digest(out) == EXPECTED[f"{name} {outtype}"], outtype
+        if outtype == outtypes[0]:
+            (tmp_path / "back").mkdir()
+            with gguf_py.open(out) as file:
+                assert export(file, tmp_path / "back" / folder.name).exact
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads peak memory where Linux says it")
