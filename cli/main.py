@@ -116,6 +116,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (KQuantsError, OSError) as fault:
+    except KQuantsError as fault:
         complain(fault)
+        sys.exit(1)
+    except OSError as fault:
+        why = (fault.strerror or str(fault)).lower()
+        complain(why if fault.filename is None else f"{os.fspath(fault.filename)}: {why}")
         sys.exit(1)

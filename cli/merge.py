@@ -24,13 +24,13 @@ def command(shard: Path, output: Path, dry_run: bool) -> None:
     """
     from gguf_py import KQuantsError, open_shards, shards
 
-    from .show import counted, size
+    from .show import counted, one_line, size
 
     if output.exists():
         raise KQuantsError(f"{output} exists already")
     with open_shards(shard) as model:
         layout = shards.plan_merge(model) if dry_run else shards.merge(model, output)
         for file in model.files:
-            click.echo(f"{file.path}  {counted(len(file.tensors), 'tensor')}, {size(file.size)}")
+            click.echo(f"{one_line(str(file.path))}  {counted(len(file.tensors), 'tensor')}, {size(file.size)}")
         told = "would be written" if dry_run else "written"
-        click.echo(f"{told}: {output}, {counted(len(layout.infos), 'tensor')}, {size(layout.size)}")
+        click.echo(f"{told}: {one_line(str(output))}, {counted(len(layout.infos), 'tensor')}, {size(layout.size)}")

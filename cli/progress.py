@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .show import console, counted, size, visible
+from .show import console, counted, one_line, size, visible
 
 if TYPE_CHECKING:
     from gguf_py import Tensor
@@ -120,7 +120,7 @@ class _OnTerminal:
 def described(out: Output) -> str:
     """A file that is written, or would be, in a line."""
     bits = f"{out.bpw:.2f} bits a weight, " if out.items else ""
-    return f"{out.path}: {size(out.layout.size)}, {bits}{counted(len(out.items), 'tensor')}"
+    return f"{one_line(str(out.path))}: {size(out.layout.size)}, {bits}{counted(len(out.items), 'tensor')}"
 
 
 def closing(plan: Plan, summary: Summary) -> list[str]:

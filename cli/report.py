@@ -33,7 +33,7 @@ def command(file: Path, source: Path | None, output: Path) -> None:
 
     from .progress import reading
     from .report_page import describe, render
-    from .show import size
+    from .show import one_line, size
 
     start = time.perf_counter()
     with ExitStack() as open_files:
@@ -47,4 +47,4 @@ def command(file: Path, source: Path | None, output: Path) -> None:
     with replacing(output, len(page)) as handle:
         write_all(handle, page, 0)
     seconds = time.perf_counter() - start
-    click.echo(f"{output}: {size(len(page))}, from {size(read_bytes)} in {seconds:.1f} s", err=True)
+    click.echo(f"{one_line(str(output))}: {size(len(page))}, from {size(read_bytes)} in {seconds:.1f} s", err=True)

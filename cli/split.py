@@ -48,7 +48,7 @@ def command(
     """
     from gguf_py import open_shards, shards
 
-    from .show import counted, size
+    from .show import counted, one_line, size
 
     if split_max_tensors and split_max_size:
         raise click.UsageError("--split-max-tensors and --split-max-size exclude each other")
@@ -63,7 +63,7 @@ def command(
             shards.split(model, prefix, layouts)
         for index, layout in enumerate(layouts):
             path = shards.shard_path(prefix, index, len(layouts))
-            click.echo(f"{path}  {counted(len(layout.infos), 'tensor')}, {size(layout.size)}")
+            click.echo(f"{one_line(str(path))}  {counted(len(layout.infos), 'tensor')}, {size(layout.size)}")
         written = "would be written" if dry_run else "written"
         tensors = counted(len(model.tensors), "tensor")
         click.echo(f"{written}: {counted(len(layouts), 'shard')}, {tensors}, {size(sum(p.size for p in layouts))}")

@@ -162,6 +162,7 @@ def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: P
     from kquants.attestation import OURS, THEIRS, Attestation, named, statement
 
     from .main import LLAMA_CPP
+    from .show import one_line
 
     files, sources = _shards(file), _shards(source)
     if any(path.exists() and path.samefile(read) for read in [*files, *sources, *([imatrix] if imatrix else [])]):
@@ -176,7 +177,7 @@ def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: P
     text = (json.dumps(statement(said), indent=2) + "\n").encode()
     with replacing(path, len(text)) as handle:
         write_all(handle, text, 0)
-    click.echo(f"{path}: written", err=True)
+    click.echo(f"{one_line(str(path))}: written", err=True)
 
 
 # ----------------------------------------------------------------------------------------------------------- showing
