@@ -42,7 +42,7 @@ def command(file: Path, source: Path | None, output: Path) -> None:
         if any(output.exists() and output.samefile(f.path) for f in (*opened.files, *(origin.files if origin else ()))):
             raise KQuantsError(f"{output} is one of the files that are read: write the page to another name")
         advance = open_files.enter_context(reading(sum(t.nbytes for t in opened.tensors.values())))
-        page = render(describe(opened, origin, advance)).encode()
+        page = render(describe(opened, origin, advance))
         read_bytes = opened.size + (origin.size if origin else 0)
     with replacing(output, len(page)) as handle:
         write_all(handle, page, 0)

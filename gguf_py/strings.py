@@ -92,8 +92,12 @@ class Strings(Sequence[str]):
         return to_text(self.raw(index))
 
     def __iter__(self) -> Iterator[str]:
-        data = self._data
-        return (to_text(data[lo:hi]) for lo, hi in self._spans())
+        # What _spans and to_text do, in one loop over bytes: a vocabulary has a quarter of a million of them.
+        data, length, at = bytes(self._data), struct.Struct(self._order + "Q").unpack_from, 0
+        for _ in range(self._count):
+            start = at + 8
+            at = start + length(data, at)[0]
+            yield data[start:at].decode("utf-8", "surrogateescape")
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Strings) and self._order == other._order:

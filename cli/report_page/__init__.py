@@ -75,12 +75,12 @@ def describe(
     }
 
 
-def render(document: dict[str, Any]) -> str:
-    """The page."""
+def render(document: dict[str, Any]) -> bytes:
+    """The page, as UTF-8."""
     parts = {
         name: resources.files(__package__).joinpath(f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")
     }
-    document = _jsonable(document)
+    document = {**document, "tensors": _jsonable(document["tensors"])}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # Inside a script element only "</" and "<!--" could end or change what follows; JSON may spell "<" otherwise.
     filled = {
@@ -89,8 +89,9 @@ def render(document: dict[str, Any]) -> str:
         "data": text.replace("<", "\\u003c"),
         "js": parts["js"],
     }
-    # In one pass: what is filled in is never searched for a place to fill.
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], parts["html"])
+    # In one pass: what is filled in is never searched for a place to fill. What is no text becomes question marks.
+    page = re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], parts["html"])
+    return page.encode("utf-8", "replace")
 
 
 _FACTS = (
@@ -212,9 +213,7 @@ def _jsonable(found: Any) -> Any:
     """Numbers that are not finite as null, floats to six digits: more than a page shows."""
     if isinstance(found, dict):
         return {key: _jsonable(item) for key, item in found.items()}
-    if isinstance(found, str):
-        return found.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(found, Sequence):
+    if isinstance(found, Sequence) and not isinstance(found, str):
         return [_jsonable(item) for item in found]
     if isinstance(found, float):
         return float(f"{found:.8g}") if np.isfinite(found) else None
