@@ -84,6 +84,20 @@ def test_metadata_faults(tmp_path: Path, check: str, said: str, change: Fields) 
     assert said in found[check], found
 
 
+def test_a_gate_beside_each_query_is_no_fault(tmp_path: Path) -> None:
+    """As in Qwen3-Next: twice the rows that metadata speaks of."""
+    fields = {"llama.attention.key_length": 8, "llama.attention.value_length": 16, "llama.attention.head_count_kv": 4}
+    assert failures(write(tmp_path / "f", {**FIELDS, **fields})) == {}
+
+
+def test_bytes_behind_a_header_without_tensors(tmp_path: Path) -> None:
+    path = write(tmp_path / "f", tensors={})
+    assert not failures(path)
+    with path.open("ab") as more:
+        more.write(b"x")
+    assert failures(path) == {"offsets": "1 bytes follow the header, which names no tensors"}
+
+
 def test_a_layer_that_is_missing(tmp_path: Path) -> None:
     found = failures(write(tmp_path / "f", tensors={k: v for k, v in TENSORS.items() if "blk.1" not in k}))
     assert list(found) == ["layers"] and "1 layers (odd: 1)" in found["layers"]
