@@ -15,10 +15,11 @@ _FLOATS = """
     attention.compress_rope_freq_base attention.group_norm_epsilon attention.layer_norm_epsilon
     attention.layer_norm_rms_epsilon attention.max_alibi_bias attention.output_scale attention.scale
     attention.temperature_scale attention.value_scale attn_logit_softcapping embedding_scale expert_group_scale
-    expert_weights_scale final_logit_softcapping hyper_connection.epsilon kda.gate_lower_bound logit_scale
-    residual_scale rope.freq_base rope.freq_base_swa rope.scaling.alpha rope.scaling.attn_factor rope.scaling.factor
-    rope.scaling.yarn_attn_factor rope.scaling.yarn_beta_fast rope.scaling.yarn_beta_slow
-    rope.scaling.yarn_ext_factor rope.scaling.yarn_log_multiplier router_logit_softcapping
+    expert_weights_scale final_logit_softcapping hyper_connection.epsilon hyper_connection.magnitude
+    kda.gate_lower_bound logit_scale residual_scale rope.freq_base rope.freq_base_swa rope.scaling.alpha
+    rope.scaling.attn_factor rope.scaling.factor rope.scaling.yarn_attn_factor rope.scaling.yarn_beta_fast
+    rope.scaling.yarn_beta_slow rope.scaling.yarn_ext_factor rope.scaling.yarn_log_multiplier
+    router_logit_softcapping
     general.sampling.top_p general.sampling.min_p general.sampling.xtc_probability general.sampling.xtc_threshold
     general.sampling.temp general.sampling.penalty_repeat general.sampling.mirostat_tau
     general.sampling.mirostat_eta

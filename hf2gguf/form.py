@@ -47,7 +47,8 @@ def target(what: str, value: Any) -> None:
 
 
 def kind(what: str, value: Any) -> None:
-    if value not in ("outtype", "stored"):
+    default(what, value)
+    if value not in ("outtype", "stored") and not str(value).startswith("="):
         text(what, value)
         _within(what, tensor_type, value)
 

@@ -128,6 +128,8 @@ class Back:
                 for inner in some(self, each) if wanted and name == "any" else ():
                     yield from inner.truth(each.elt, True)
                 yield from loop(self, each, [wanted] * self.layers())
+            case ast.Call(func=ast.Name(id="all" | "any"), args=[inner]):
+                yield from self.value(inner, FREE)
             case ast.Call(func=ast.Name(id="is_list"), args=[inner]) if wanted:
                 yield from self.value(inner, FREE)
             case ast.Call(func=ast.Name(id="has"), args=[ast.Constant(value=str(name))]):

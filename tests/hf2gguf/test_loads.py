@@ -18,7 +18,7 @@ from .zoo import ZOO
 WITHOUT_LOGITS = {
     "tiny-bert", "bert-ranker", "tiny-xlm-roberta", "tiny-nomic-bert", "tiny-distilbert", "tiny-modernbert",
     "tiny-eurobert", "tiny-roberta", "tiny-llama-embed", "tiny-embeddinggemma", "tiny-t5", "tiny-t5-encoder",
-    "tiny-jina-bert", "tiny-neobert", "neobert-ranker", "tiny-jina-v5",
+    "tiny-jina-bert", "tiny-neobert", "neobert-ranker", "tiny-jina-v5", "t5-tied",
 }  # fmt: skip
 """Encoders: what they give is not asked for in this way."""
 NOT_AS_SMALL = {
@@ -33,6 +33,8 @@ NOT_AS_SMALL = {
     "qwen-with-ids": "asks for an epsilon that upstream's converter writes under another name",
     "tiny-plamo2": "takes the rope's size from the first layer, which has no heads, and never comes to an end",
     "plamo2-half": "takes the rope's size from the first layer, which has no heads, and never comes to an end",
+    "command-r-plus": "looks for norms of queries and keys by its 64 layers",
+    "starcoder2-plain": "asks for biases",
     "tiny-glm5.3": "does not know the architecture, which its converter does",
     "tiny-llama4": "aborts while it lays out the graph of a model this small",
 }

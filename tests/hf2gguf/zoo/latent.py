@@ -102,3 +102,26 @@ add("tiny-deepseek-v4", bpe("DeepseekV4ForCausalLM", "deepseek_v4", num_hidden_l
     128}, quantization_config={"quant_method": "fp8", "fmt": "e4m3", "scale_fmt": "ue8m0", "activation_scheme":
     "dynamic", "weight_block_size": [128, 128]}), DEEPSEEK4, "gpt2", dtypes=KINDS, outtypes=("f16", "q8_0"),
     files={"chat_template.jinja": "{{ messages }}"})  # fmt: skip
+
+
+def hunyuan4(p: str) -> Shapes:
+    """A layer of Hunyuan 4: the first dense and with an indexer, the second with experts and the first one's."""
+    q, gates = f"{p}.self_attn", {"fn": (8, 4 * HIDDEN), "base": (8,), "scale": (2,)}
+    made = two_norms(p) | latent(p) | linear(f"{q}.linear_gate", HEADS * 24, HIDDEN)
+    made |= {f"{q}.learnable_sink_param": (HEADS,)} | {f"{p}.hc_{half}_layer.hc_pre.hc_{name}": shape for half in
+        ("attn", "mlp") for name, shape in gates.items()}  # fmt: skip
+    if p.endswith("0"):
+        made |= linear(f"{q}.indexer.wq_b", 4 * 64, 32) | linear(f"{q}.indexer.wk", 64, HIDDEN) | gated(p)
+        return made | norm(f"{q}.indexer.k_norm", 64, True) | linear(f"{q}.indexer.weights_proj", 4, HIDDEN)
+    made |= linear(f"{p}.mlp.gate", 4, HIDDEN) | {f"{p}.mlp.gate.e_score_correction_bias": (4,)}
+    made |= gated(p, 32, "mlp.shared_experts") | {f"{p}.mlp.experts.down_proj": (4, HIDDEN, 32)}
+    return made | {f"{p}.mlp.experts.gate_up_proj": (4, 64, HIDDEN)}
+
+
+HUNYUAN4 = {f"model.hc_head.hc_head_{name}": shape for name, shape in (("fn", (4, 4 * HIDDEN)), ("base", (4,)),
+    ("scale", (1,)))}  # fmt: skip
+add("tiny-hunyuan4", bpe("HYV4ForCausalLM", "hy_v4", **{**MLA, "num_key_value_heads": 2}, q_lora_rank=32,
+    routed_scaling_factor=2.8, norm_topk_prob=True, n_group=1, topk_group=1, hc_mult=4, hc_eps=1e-6, hc_magnitude=2.0,
+    swiglu_limit=10.0, index_n_heads=4, index_head_dim=64, index_topk=64, indexer_types=["full", "shared"],
+    num_nextn_predict_layers=1, enable_lm_head_fp32=True), ends(BPE) | layers(hunyuan4) | HUNYUAN4
+    | norm("model.mtp_layers.0.enorm"), "gpt2", dtypes={"e_score_correction_bias": "F32"})  # fmt: skip
