@@ -191,6 +191,8 @@ def _layers(model: ShardSet) -> Faults:
     stated = model.metadata.get(f"{_architecture(model)}.block_count")
     if not isinstance(stated, int):
         raise NotApplicable("no block_count")
+    stack = _number(model, "hrm.layers_per_stack")
+    stated = stated if stack is None else 2 * stack  # which run several times; block_count counts the runs
     found: dict[str, set[int]] = {}
     for name in (t.name for t in _tensors(model)):
         if match := LAYER.match(name):
