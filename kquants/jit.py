@@ -145,9 +145,10 @@ def _compiled(function: Callable[..., Any], signature: Signature) -> Code:
     dispatcher.compile(tuple(of(p) for p in signature))
     (made,) = dispatcher.overloads.values()
     calls = set(re.findall(r"^declare .*?@(?!llvm\.)([^\s(]+)\(", made.library.get_llvm_str(), re.MULTILINE))
-    assert calls <= _LIBC, (
-        f"{function.__module__}.{function.__name__} calls {calls - _LIBC}, which come with Numba alone"
-    )
+    if not calls <= _LIBC:  # a fault of ours, found before the code is kept
+        raise RuntimeError(
+            f"{function.__module__}.{function.__name__} calls {calls - _LIBC}, which not every process has"
+        )
     objects = made.library._get_compiled_object()
     return Code(made.fndesc.llvm_func_name, signature, made.signature.return_type != types.none, objects)
 

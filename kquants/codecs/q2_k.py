@@ -20,7 +20,8 @@ from ..kernels.importance import sum_of_squares
 from ..kernels.lanes import LANES, as_type, block_rows, in_rows, load, load_blocks, scratch, select, store, store_blocks
 from ..kernels.numerics import half_at, half_bits, nearest_int
 from ..kernels.packing import put_half, put_pairs, two_scalars
-from ..kernels.search import fit_positive_scale, fit_scale_and_min
+from ..kernels.search import fit_positive_scale
+from ..kernels.search_min import fit_scale_and_min
 from ..kernels.superblock import fit_sub_blocks_weighted, largest_fit, quantize_with_mins, seen_half
 
 F32 = np.float32

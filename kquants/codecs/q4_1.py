@@ -34,7 +34,7 @@ from ..kernels.lanes import (
 from ..kernels.numerics import half_at, half_bits, half_of, level
 from ..kernels.onepass import least_and_most, or_zero, plus_minimum, put_halves, reciprocal
 from ..kernels.packing import put_half
-from ..kernels.search import fit_scale_and_min
+from ..kernels.search_min import fit_scale_and_min
 
 F32 = np.float32
 

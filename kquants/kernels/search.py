@@ -1,10 +1,9 @@
-"""The searches that block encoders share, each named for what it fits.
+"""The searches for a scale that block encoders share, each named for what it fits; those for a min too: ``search_min``.
 
 Every lane is one block, and every lane adds in the order of the scalar algorithm, which fixes the result to the last
 bit. ``x`` and ``weight`` are scratches of float32 lanes, ``at`` is where the sub-block's ``n`` numbers start.
 
-Source of the facts: ``make_qkx2_quants``, ``make_qkx3_quants`` (the same fit), ``make_qx_quants``, ``make_q3_quants``
-and ``make_qp_quants`` in ggml-quants.c.
+Source of the facts: ``make_qx_quants``, ``make_q3_quants`` and ``make_qp_quants`` in ggml-quants.c.
 """
 
 from __future__ import annotations
@@ -15,102 +14,12 @@ import numpy as np
 
 from ..jit import inlined
 from .lanes import any_lane, as_type, maximum, minimum, scratch_like, select, zero_of
-from .numerics import level, level_within, nearest_int
+from .numerics import ANYWHERE, INSIDE, NEAR, are_inside, are_near, level, level_by, level_within, nearest_int
 
 F32 = np.float32
 
 ALL_ZERO = F32(1e-15)
 """A sub-block with no number as large as this is taken for zero."""
-
-FAR = F32(2.0**21)
-"""Numbers below this are safe for ``level_within``."""
-
-
-@inlined
-def fit_scale_and_min(
-    x: Any, at: int, weight: Any, n: int, top: int, first: Any, step: Any, steps: int, mad: bool
-) -> Any:
-    """Fit ``x = scale * level - min`` with levels 0 to ``top`` and min not below 0.
-
-    Starts from the levels that spread over the range of the numbers, then tries ``steps + 1`` others, the range cut
-    into ``top + first + step * k`` parts: those levels are kept, with their least-squares scale and min, when the
-    error gets smaller: squared or (``mad``) absolute, and ``weight[i]`` times as bad at number i.
-
-    Returns scale, min and the cut and low of the levels: ``level(cut * (x - low), 0, top)``.
-    """
-    least = x[at]
-    high = least
-    sum_w = weight[0]
-    sum_x = sum_w * least
-    for i in range(1, n):
-        v = x[at + i]
-        least = minimum(v, least)
-        high = maximum(v, high)
-        sum_w = sum_w + weight[i]
-        sum_x = sum_x + weight[i] * v
-    low = select(least > 0.0, F32(0.0), least)
-    flat = high == low
-    flat_low = low
-
-    levels = scratch_like(x, 32)
-    cut = select(flat, F32(0.0), F32(top) / (high - low))
-    scale = F32(1.0) / cut
-    _cut_levels(x, at, weight, n, top, cut, low, least, high, levels)
-    best = _error(x, at, weight, n, scale, low, levels, mad)
-    best_cut, best_low = cut, low
-    for k in range(steps + 1):
-        cut = select(flat, F32(0.0), F32(F32(first + F32(step * F32(k))) + F32(top)) / (high - low))
-        sum_l, sum_l2, sum_xl = _cut_levels(x, at, weight, n, top, cut, low, least, high, levels)
-        determinant = sum_w * sum_l2 - sum_l * sum_l
-        this_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
-        this_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
-        above = this_low > 0.0
-        this_scale = select(above, sum_xl / sum_l2, this_scale)
-        this_low = select(above, F32(0.0), this_low)
-        error = _error(x, at, weight, n, this_scale, this_low, levels, mad)
-        # No branch on whether any lane does better: it would be mispredicted more than it would save.
-        better = (error < best) & (determinant > 0.0)
-        best = select(better, error, best)
-        best_cut = select(better, cut, best_cut)
-        best_low = select(better, low, best_low)
-        scale = select(better, this_scale, scale)
-        low = select(better, this_low, low)
-    return select(flat, F32(0.0), scale), -select(flat, flat_low, low), best_cut, best_low
-
-
-@inlined
-def _cut_levels(
-    x: Any, at: int, weight: Any, n: int, top: int, cut: Any, low: Any, least: Any, high: Any, levels: Any
-) -> Any:
-    """The levels of a cut, and their weighted sums: of levels, of their squares, of their products with the numbers."""
-    farthest = maximum(abs(cut * (high - low)), abs(cut * (least - low)))
-    if any_lane(~(farthest < FAR)):
-        return _sum_levels(x, at, weight, n, top, cut, low, levels, False)
-    return _sum_levels(x, at, weight, n, top, cut, low, levels, True)
-
-
-@inlined
-def _sum_levels(x: Any, at: int, weight: Any, n: int, top: int, cut: Any, low: Any, levels: Any, near: bool) -> Any:
-    sum_l, sum_l2, sum_xl = zero_of(x), zero_of(x), zero_of(x)
-    for i in range(n):
-        v = x[at + i]
-        exact = cut * (v - low)
-        q = level_within(exact, 0, top) if near else level(exact, 0, top)
-        levels[i] = q
-        wq = weight[i] * q
-        sum_l = sum_l + wq
-        sum_l2 = sum_l2 + wq * q
-        sum_xl = sum_xl + wq * v
-    return sum_l, sum_l2, sum_xl
-
-
-@inlined
-def _error(x: Any, at: int, weight: Any, n: int, scale: Any, low: Any, levels: Any, mad: bool) -> Any:
-    error = zero_of(x)
-    for i in range(n):
-        off = scale * levels[i] + low - x[at + i]
-        error = error + weight[i] * (abs(off) if mad else off * off)
-    return error
 
 
 @inlined
@@ -135,16 +44,22 @@ def fit_scale(x: Any, at: int, weight: Any, weight_at: int, n: int, top: int, fi
     Returns scale and the cut of the levels: ``level(cut * x, -top, top - 1)``; 0 and NaN when all numbers are zero.
     """
     most, size = largest_in_size(x, at, n)
+    least, high = x[at], x[at]
+    product = scratch_like(x, 32)  # of weight and number
+    for i in range(n):
+        v = x[at + i]
+        least, high = minimum(v, least), maximum(v, high)
+        product[i] = weight[weight_at + i] * v
     best, scale, best_cut = zero_of(x), zero_of(x), zero_of(x)
     for turn in range(19):
         k = 0 if turn == 0 else turn - 10 + (turn > 9)  # 0 first, then -9 to -1 and 1 to 9
         cut = -F32(F32(top) + F32(F32(0.1) * F32(k))) / most
-        sum_xl, sum_l2 = zero_of(x), zero_of(x)
-        for i in range(n):
-            v, w = x[at + i], weight[weight_at + i]
-            q = level_within(cut * v, -top, top - 1) if finite else level(cut * v, -top, top - 1)
-            sum_xl = sum_xl + (w * v) * q
-            sum_l2 = sum_l2 + (w * q) * q
+        if are_inside(cut * least, cut * high, -top, top - 1):
+            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, INSIDE)
+        elif finite or are_near(cut * least, cut * high):
+            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, NEAR)
+        else:
+            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, ANYWHERE)
         if turn == 0:
             scale = select(sum_l2 != 0.0, sum_xl / sum_l2, F32(0.0))
             best = scale * sum_xl
@@ -156,6 +71,19 @@ def fit_scale(x: Any, at: int, weight: Any, weight_at: int, n: int, top: int, fi
             best_cut = select(better, cut, best_cut)
     empty = size < ALL_ZERO
     return select(empty, F32(0.0), scale), select(empty, F32(np.nan), best_cut)
+
+
+@inlined
+def _sum_products(
+    x: Any, at: int, weight: Any, weight_at: int, product: Any, n: int, top: int, cut: Any, where: int
+) -> Any:
+    """The weighted sums of the levels' products with the numbers, and of their squares."""
+    sum_xl, sum_l2 = zero_of(x), zero_of(x)
+    for i in range(n):
+        q = level_by(where, cut * x[at + i], -top, top - 1)
+        sum_xl = sum_xl + product[i] * q
+        sum_l2 = sum_l2 + (weight[weight_at + i] * q) * q
+    return sum_xl, sum_l2
 
 
 @inlined

@@ -2,7 +2,7 @@
 
 In every function ``x`` holds the 256 weights of each lane's super-block. Sub-blocks have ``size`` weights, so there are
 ``count = 256 // size``. A scratch named ``fits`` holds, kind by kind, ``count`` scales, mins, cuts and lows: what
-``search.fit_scale_and_min`` returns; or scales and cuts, what ``search.fit_scale`` does.
+``search_min.fit_scale_and_min`` returns; or scales and cuts, what ``search.fit_scale`` does.
 
 Source of the facts: the ``quantize_row_q*_K_ref`` and ``quantize_row_q*_K_impl`` functions in ggml-quants.c.
 """
@@ -18,7 +18,8 @@ from .importance import sum_of_squares, weigh
 from .lanes import any_lane, as_type, maximum, minimum, scratch_like, select, sqrt, zero_of
 from .numerics import half_bits, half_value, level, nearest_int
 from .packing import get_scales_and_mins, put_half, put_scales_and_mins
-from .search import fit_positive_scale, fit_scale_and_min
+from .search import fit_positive_scale
+from .search_min import fit_scale_and_min
 
 F32 = np.float32
 

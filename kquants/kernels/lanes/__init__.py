@@ -26,7 +26,7 @@ The rules: ``+ - * /``, comparisons, ``& | ^ ~ << >>`` and ``abs`` work lane by 
 scalar, which takes the lanes' element type (so ``0.1 * v`` multiplies by the float32 nearest to 0.1). Comparing gives a
 mask for ``select``, ``any_lane`` and ``mask_bits``. Nothing is contracted or reordered: a lane's result equals what
 scalar float32 code gives, on every processor and for every width. No operation needs more than SSE2 or calls a
-library, but the two that ask for ``HALF``.
+library, but those that ask for ``HALF`` and ``ROUND``.
 """
 
 from __future__ import annotations
@@ -60,12 +60,26 @@ from .memory import (
     workspace,
     zero_of,
 )
-from .operators import as_bits, as_float, as_type, fill, from_half, indices, maximum, minimum, select, sqrt, to_half
-from .vectors import HALF, LANES
+from .operators import (
+    as_bits,
+    as_float,
+    as_type,
+    fill,
+    from_half,
+    indices,
+    maximum,
+    minimum,
+    rounded,
+    select,
+    sqrt,
+    to_half,
+)
+from .vectors import HALF, LANES, ROUND
 
 __all__ = [
     "HALF",
     "LANES",
+    "ROUND",
     "any_lane",
     "as_bits",
     "as_float",
@@ -90,6 +104,7 @@ __all__ = [
     "maximum",
     "minimum",
     "peek",
+    "rounded",
     "scratch",
     "scratch_like",
     "select",

@@ -210,6 +210,16 @@ def sqrt(typingctx: Any, x: Any) -> Any:
 
 
 @operation
+def rounded(typingctx: Any, x: Any) -> Any:
+    """The nearest integers, ties to even, of float32 lanes as such, where ``ROUND``; zeros keep the number's sign."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.call(llvm(builder, "roundeven", x.vector, x.vector), args)
+
+    return x(x), emit
+
+
+@operation
 def as_type(typingctx: Any, x: Any, dtype: Any) -> Any:
     """``as_type(x, np.int32)``: converted as C does; float to integer truncates, a mask gives 0 and 1."""
     source, target = x.element, dtype.dtype

@@ -26,6 +26,9 @@ def _default_width() -> int:
 HALF = "+f16c" in processor()[1].split(",")
 """Whether the processor converts between float16 and float32 itself; to the same bits as ``numerics`` does."""
 
+ROUND = "+sse4.1" in processor()[1].split(",")
+"""Whether the processor rounds to integers in one instruction; ``numerics`` needs two."""
+
 operation: Any = intrinsic  # untyped on purpose: a caller passes two arguments fewer than the definition names
 LANES = _default_width()
 """How many blocks are encoded side by side. The bytes do not depend on it, only the speed does."""

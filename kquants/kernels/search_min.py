@@ -1,0 +1,118 @@
+"""The search for a scale and a min: ``x = scale * level - min``, in the order of the scalar algorithm.
+
+Every lane is one block. ``x`` and ``weight`` are scratches of float32 lanes, ``at`` is where the sub-block's ``n``
+numbers start.
+
+Source of the facts: ``make_qkx2_quants`` and ``make_qkx3_quants`` (the same fit) in ggml-quants.c.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..jit import inlined
+from .lanes import maximum, minimum, scratch_like, select, zero_of
+from .numerics import ANYWHERE, INSIDE, NEAR, are_inside, are_near, level_by
+
+F32 = np.float32
+
+
+@inlined
+def fit_scale_and_min(
+    x: Any, at: int, weight: Any, n: int, top: int, first: Any, step: Any, steps: int, mad: bool
+) -> Any:
+    """Fit ``x = scale * level - min`` with levels 0 to ``top`` and min not below 0.
+
+    Starts from the levels that spread over the range of the numbers, then tries ``steps + 1`` others, the range cut
+    into ``top + first + step * k`` parts: those levels are kept, with their least-squares scale and min, when the
+    error gets smaller: squared or (``mad``) absolute, and ``weight[i]`` times as bad at number i.
+
+    Returns scale, min and the cut and low of the levels: ``level(cut * (x - low), 0, top)``.
+    """
+    least = x[at]
+    high = least
+    sum_w = weight[0]
+    sum_x = sum_w * least
+    for i in range(1, n):
+        v = x[at + i]
+        least = minimum(v, least)
+        high = maximum(v, high)
+        sum_w = sum_w + weight[i]
+        sum_x = sum_x + weight[i] * v
+    low = select(least > 0.0, F32(0.0), least)
+    flat = high == low
+    flat_low = low
+
+    levels = scratch_like(x, 32)
+    cut = select(flat, F32(0.0), F32(top) / (high - low))
+    scale = F32(1.0) / cut
+    _cut_levels(x, at, weight, n, top, cut, low, least, high, levels)
+    best = _error(x, at, weight, n, scale, low, levels, mad)
+    best_cut, best_low = cut, low
+    for k in range(steps + 1):
+        cut = select(flat, F32(0.0), F32(F32(first + F32(step * F32(k))) + F32(top)) / (high - low))
+        sum_l, sum_l2, sum_xl = _cut_levels(x, at, weight, n, top, cut, low, least, high, levels)
+        determinant = sum_w * sum_l2 - sum_l * sum_l
+        this_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
+        this_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
+        above = this_low > 0.0
+        this_scale = select(above, sum_xl / sum_l2, this_scale)
+        this_low = select(above, F32(0.0), this_low)
+        error = _error(x, at, weight, n, this_scale, this_low, levels, mad)
+        # No branch on whether any lane does better: it would be mispredicted more than it would save.
+        better = (error < best) & (determinant > 0.0)
+        best = select(better, error, best)
+        best_cut = select(better, cut, best_cut)
+        best_low = select(better, low, best_low)
+        scale = select(better, this_scale, scale)
+        low = select(better, this_low, low)
+    return select(flat, F32(0.0), scale), -select(flat, flat_low, low), best_cut, best_low
+
+
+@inlined
+def _cut_levels(
+    x: Any,
+    at: int,
+    weight: Any,
+    n: int,
+    top: int,
+    cut: Any,
+    low: Any,
+    least: Any,
+    high: Any,
+    levels: Any,
+) -> Any:
+    """The levels of a cut, and their weighted sums: of levels, of their squares, of their products with the numbers."""
+    one, other = cut * (least - low), cut * (high - low)
+    if are_inside(one, other, 0, top):
+        return _sum_levels(x, at, weight, n, top, cut, low, levels, INSIDE)
+    if are_near(one, other):
+        return _sum_levels(x, at, weight, n, top, cut, low, levels, NEAR)
+    return _sum_levels(x, at, weight, n, top, cut, low, levels, ANYWHERE)
+
+
+@inlined
+def _sum_levels(x: Any, at: int, weight: Any, n: int, top: int, cut: Any, low: Any, levels: Any, where: int) -> Any:
+    sum_l, sum_l2, sum_xl = zero_of(x), zero_of(x), zero_of(x)
+    v = x[at]  # the level of the next number is begun before this one's sums, which it would otherwise wait for
+    q = level_by(where, cut * (v - low), 0, top)
+    for i in range(n):
+        levels[i] = q
+        wq = weight[i] * q
+        sum_l = sum_l + wq
+        sum_l2 = sum_l2 + wq * q
+        sum_xl = sum_xl + wq * v
+        v = x[at + min(i + 1, n - 1)]
+        q = level_by(where, cut * (v - low), 0, top)
+    return sum_l, sum_l2, sum_xl
+
+
+@inlined
+def _error(x: Any, at: int, weight: Any, n: int, scale: Any, low: Any, levels: Any, mad: bool) -> Any:
+    error = zero_of(x)
+    for i in range(n):
+        off = scale * levels[i] + low - x[at + i]
+        error = error + weight[i] * (abs(off) if mad else off * off)
+    return error
