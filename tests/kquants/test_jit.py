@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import kquants
+from kquants import jit
 from kquants.codecs import codec
 
 PROBE = """
@@ -87,6 +89,7 @@ def test_kept_kernels_run_without_numba(tmp_path: Path) -> None:
 import sys
 import numpy as np
 import kquants
+from kquants import jit
 x = np.linspace(-1, 1, 256, dtype=np.float32).reshape(1, 256)
 blocks = kquants.quantize(x, "Q4_0", imatrix=np.ones(256, np.float32))
 print(kquants.dequantize(blocks, "Q4_0")[0, 0], "numba" in sys.modules)
@@ -115,3 +118,12 @@ def test_arrays_of_another_kind_are_refused() -> None:
 def test_importing_kquants_does_not_import_numba() -> None:
     code = "import sys, kquants; print('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def _sine(x: np.ndarray) -> float:
+    return math.sin(x[0])
+
+
+def test_a_kernel_that_calls_what_not_every_process_has_is_not_compiled() -> None:
+    with pytest.raises(RuntimeError, match="calls .*sin"):
+        jit.kernel((jit.array_in("float64", 1),))(_sine).compile()
