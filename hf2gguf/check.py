@@ -10,6 +10,9 @@ from gguf_py import KQuantsError
 
 from .fields import Fields
 
+MAX_EXPERTS = 1 << 14
+"""More than any model has."""
+
 Shapes = Mapping[str, tuple[int, ...]]
 
 _LAYER = re.compile(r"(?:^|\.)blk\.(\d+)\.")
@@ -29,6 +32,7 @@ def agree(folder: Path, fields: Fields, shapes: Shapes, layers: int) -> None:
         for name, shape in shapes.items():
             _width(folder, name, shape, width)
     _heads(folder, fields, shapes)
+    _experts(folder, fields, shapes)
     _tokens(folder, fields, shapes)
 
 
@@ -56,6 +60,17 @@ def _heads(folder: Path, fields: Fields, shapes: Shapes) -> None:
             raise KQuantsError(
                 f"{folder}: {name} has {shape[-2]} rows, but config.json says {heads} heads of {size} for keys"
             )
+
+
+def _experts(folder: Path, fields: Fields, shapes: Shapes) -> None:
+    experts = fields.get("expert_count")
+    if not isinstance(experts, int):
+        return
+    if experts > MAX_EXPERTS:
+        raise KQuantsError(f"{folder}: config.json says {experts} experts, expected at most {MAX_EXPERTS}")
+    for name, shape in shapes.items():
+        if re.fullmatch(r"blk\.\d+\.ffn_(up|down)_exps\.weight", name) and shape[0] != experts:
+            raise KQuantsError(f"{folder}: {name} has {shape[0]} experts, but config.json says {experts}")
 
 
 def _tokens(folder: Path, fields: Fields, shapes: Shapes) -> None:

@@ -49,9 +49,11 @@ def text_config(raw: Mapping[str, Any]) -> dict[str, Any]:
     for key in _TEXT:
         if isinstance(raw.get(key), dict):
             return dict(raw[key])
-    if isinstance(raw.get("thinker_config"), dict):
-        return dict(raw["thinker_config"].get("text_config") or {})
-    return dict(raw.get("text_config") or {})
+    whole = raw["thinker_config"] if isinstance(raw.get("thinker_config"), dict) else raw
+    text = whole.get("text_config") or {}
+    if not isinstance(text, dict):
+        raise KQuantsError(f"config.json has a {type(text).__name__} as text_config, expected an object")
+    return dict(text)
 
 
 def model_class(raw: Mapping[str, Any], where: object) -> str:
@@ -90,7 +92,9 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
 def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
     """Rope parameters in one mapping, or one for each kind of attention, from wherever the file has them."""
     found = config.get("rope_parameters", config.get("rope_scaling"))
-    rope = dict(found) if isinstance(found, dict) else {}
+    if found is not None and not isinstance(found, dict):
+        raise KQuantsError(f"config.json has a {type(found).__name__} as its rope's parameters, expected an object")
+    rope = dict(found or {})
 
     def first(keys: tuple[str, ...]) -> Any:
         return next((config[key] for key in keys if key in config), None)

@@ -23,7 +23,7 @@ from . import definition as definitions
 from . import general, tokenizer, transform
 from .check import agree
 from .checkpoint import Checkpoint
-from .checkpoint.folder import parse_json, read_text
+from .checkpoint.folder import inside, parse_json, read_text
 from .definition import Definition
 from .expression import Scope, evaluate
 from .factors import map_all, wide
@@ -97,6 +97,8 @@ def prepare(
     page = replace(page, types=_chosen(page.types, scope))
     tensors = {} if vocab_only else _typed(map_all(opened.tensors, page, scope, opened.dir), chosen, page, opened)
     shapes = {key: source.shape for key, (source, _) in tensors.items()}
+    if not shapes and not vocab_only:
+        raise KQuantsError(f"{opened.dir}: holds no tensor of a model")
     counts = weigh(shapes)
     said = general.gather(
         opened.dir, counts, overrides=overrides, name=name, name_or_path=_text(raw.get("_name_or_path"))
@@ -204,9 +206,10 @@ def _pooling(opened: Checkpoint) -> int | None:
         return None
     if not re.fullmatch(r"[\w.-]+", str(place)) or not str(place).strip("."):
         raise KQuantsError(f"{opened.dir}: modules.json places pooling in {place!r}, expected the name of a folder")
-    if not (opened.dir / str(place)).is_dir():
+    pooling = inside(opened.dir, str(place))
+    if not pooling.is_dir():
         raise KQuantsError(f"{opened.dir}: modules.json places pooling in {place!r}, which is not there")
-    said = checkpoints.open(opened.dir / str(place)).json("config.json") or {}
+    said = checkpoints.open(pooling).json("config.json") or {}
     flags = (("mean", "mean_tokens"), ("cls", "cls_token"), ("lasttoken", "lasttoken"))
     mode = next((name for name, flag in flags if said.get(f"pooling_mode_{flag}")), said.get("pooling_mode"))
     if mode not in _POOLINGS:

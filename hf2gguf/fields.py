@@ -5,6 +5,7 @@ What a key's type is stands here once; values come as Python numbers, whatever J
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -29,6 +30,10 @@ SHARED = ("general.", "tokenizer.", "split.", "diffusion.", "xielu.")
 _TEXTS = ("type", "layout", "activation", "name")
 """How an architecture's keys end whose values are texts."""
 _SIGNED = "general.sampling.top_k general.sampling.penalty_last_n general.sampling.mirostat".split()
+_SINGLE = frozenset("block_count context_length embedding_length vocab_size expert_count expert_used_count".split()) | {
+    key for key in _FLOATS if key.endswith("epsilon") or key.startswith(("rope.freq", "rope.scaling"))
+}
+"""Keys of one number, where a list would be written but no program would read it."""
 _KNOWN = dict.fromkeys(_FLOATS, ValueType.FLOAT32) | dict.fromkeys(_SIGNED, ValueType.INT32)
 
 
@@ -47,9 +52,13 @@ class Fields:
         """
         if value is None or (isinstance(value, (str, list, tuple)) and not value):
             return
+        if key in _SINGLE and isinstance(value, (list, tuple)):
+            raise KQuantsError(f"metadata key {key!r}: one number is expected, found {str(value)[:60]}")
         known = _KNOWN.get(key)
         if not key.startswith(SHARED):
             key = f"{self.architecture}.{key}"
+        if isinstance(value, float) and not math.isfinite(value):
+            raise KQuantsError(f"metadata key {key!r}: a finite number is expected, found {value}")
         if isinstance(value, (list, tuple)):
             self.add([Field.of(key, list(value))])
             return
@@ -75,10 +84,10 @@ class Fields:
 
 
 def _type(key: str, value: Any) -> ValueType:
-    if isinstance(value, bool):
+    if isinstance(value, bool) and not key.endswith(("_count", "_length")):
         return ValueType.BOOL
     if isinstance(value, str) and (key.startswith(SHARED) or key.endswith(_TEXTS)):
         return ValueType.STRING
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return ValueType.UINT32
     raise KQuantsError(f"metadata key {key!r}: a whole number or a truth value is expected, found {value!r}")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gguf_py import KQuantsError
+
 from .power import power
 
 
@@ -33,6 +35,8 @@ def llama3_factors(rope: Mapping[str, Any], dimensions: int, wide: bool = False)
         found: NDArray[Any] = number(dividend) / divisor if wide else one / divisor * number(dividend)
         return found
 
+    if not high or not low or high == low:
+        raise KQuantsError(f"config.json has a llama3 rope with the frequency factors {low} and {high}")
     waves = over(2 * math.pi, frequencies.astype(number))
     smooth = (over(context, waves) - number(low)) / number(high - low)
     blended = one / ((one - smooth) / factor + smooth)

@@ -11,6 +11,7 @@ from gguf_py import KQuantsError
 from kquants.source import Source
 
 from . import transform
+from .checkpoint.folder import shown
 from .definition import Definition
 from .expression import Scope, evaluate, pipeline
 from .operations import apply
@@ -116,18 +117,18 @@ def map_tensors(
             continue
         found = mapper.names.find(name)
         if found is None:
-            known = f" (known as {name!r})" if name != original else ""
+            known = f" (known as {shown(name)})" if name != original else ""
             raise KQuantsError(
-                f"{where}: the tensor {original!r}{known} has no place in a {definition.architecture} model: "
+                f"{where}: the tensor {shown(original)}{known} has no place in a {definition.architecture} model: "
                 f"no name under [tensors] of {definition.name}.toml or its bases is like it"
             )
         pattern, numbers, suffix = found
         if numbers.get("i", 0) >= layers and any(pattern.targets):
-            raise KQuantsError(f"{where}: there is a tensor {original!r}, but config.json says {layers} layers")
+            raise KQuantsError(f"{where}: there is a tensor {shown(original)}, but config.json says {layers} layers")
         try:
             yield from mapper.place(pattern, numbers, suffix, transform.plain(tensors[original]))
         except KQuantsError as fault:
-            raise KQuantsError(f"{where}: tensor {original!r}: {fault}") from fault
+            raise KQuantsError(f"{where}: tensor {shown(original)}: {fault}") from fault
     for merge in mapper.waiting():
         raise KQuantsError(f"{where}: {merge.target} is made of {merge.wanted} tensors, {len(merge.parts)} are there")
 

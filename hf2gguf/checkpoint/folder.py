@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from gguf_py.errors import KQuantsError
 
-MAX_JSON = 64 << 20
-"""Bytes of JSON read by default: four times the largest index published so far."""
+MAX_JSON = 32 << 20
+"""Bytes of JSON read by default: twice the largest index published so far."""
 
 MAX_CONFIG = 16 << 20
 """Bytes of a config: what it takes in memory can be twenty times as much."""
@@ -34,10 +34,13 @@ def inside(folder: Path, name: str) -> Path:
     A link is followed only to the folder itself or, in a local Hugging Face cache, where ``snapshots/REVISION``
     holds links, to the ``blobs`` beside it. Raises KQuantsError for a name that leads anywhere else.
     """
-    if not name or name in (".", "..") or any(c in name for c in "/\\\0") or Path(name).is_absolute():
+    if not 0 < len(name) < 256 or name in (".", "..") or any(c in name for c in "/\\\0") or Path(name).is_absolute():
         raise KQuantsError(f"{folder}: names the file {shown(name)}, expected a plain file name in that folder")
     path = folder / name
-    home, real = folder.resolve(), path.resolve()
+    try:
+        home, real = folder.resolve(), path.resolve()
+    except (OSError, RuntimeError):  # links in a circle, or a name that is too long
+        raise KQuantsError(f"{path}: cannot be followed to a file") from None
     allowed = [home]
     allowed += [place.parent / "blobs" for place in list(home.parents)[:2] if place.name == "snapshots"]
     if not any(real.is_relative_to(place) for place in allowed):

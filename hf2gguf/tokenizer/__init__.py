@@ -204,7 +204,7 @@ def fields(
         return {field.key: field for field in found}
     except KQuantsError:
         raise
-    except (TypeError, LookupError, AttributeError, ValueError) as fault:
+    except (TypeError, LookupError, AttributeError, ValueError, RecursionError) as fault:
         # Files that are JSON but not what their names promise fail in a hundred places; one sentence serves them all.
         what = f"{type(fault).__name__}: {fault}"
         raise KQuantsError(f"{checkpoint.dir}: the tokenizer's files do not fit together ({what})") from fault

@@ -7,7 +7,8 @@ ids of one text: for those a few hundred merges do.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,8 +55,14 @@ class Tokenizer:
 
     def decoded(self, text: str) -> str:
         """An added token as it decodes."""
-        ids = self.backend.encode(text, add_special_tokens=False).ids
-        return str(self.backend.decode(ids, skip_special_tokens=False))
+        return str(self._asked(lambda: self.backend.decode(self._encoded(text), skip_special_tokens=False)))
+
+    def _encoded(self, text: str, add_special_tokens: bool = False) -> list[int]:
+        ids: list[int] = self.backend.encode(text, add_special_tokens=add_special_tokens).ids
+        return ids
+
+    def _asked(self, what: Callable[[], Any]) -> Any:
+        return asked(self.path, what)
 
     def pre_name(self) -> str:
         """The name of the pre-tokenizer for llama.cpp: recognized, else inferred with a warning."""
@@ -66,8 +73,8 @@ class Tokenizer:
 
     def encodings(self) -> Iterator[Sequence[int]]:
         """What upstream may have digested: versions of transformers differ in which tokens they add around a text."""
-        yield self.backend.encode(pre.PROBE).ids
-        plain = self.backend.encode(pre.PROBE, add_special_tokens=False).ids
+        yield self._asked(lambda: self._encoded(pre.PROBE, add_special_tokens=True))
+        plain = self._asked(lambda: self._encoded(pre.PROBE))
         yield plain
         bos, eos = self.id(self.config.get("bos_token")), self.id(self.config.get("eos_token"))
         first, last = [] if bos is None else [bos], [] if eos is None else [eos]
@@ -109,14 +116,50 @@ def _byte_level(vocab: dict[str, Any], merges: list[str]) -> dict[str, Any]:
 def _backend(document: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> Any:
     import tokenizers
 
-    try:
-        backend = tokenizers.Tokenizer.from_str(json.dumps(document))
-    except Exception as fault:  # the library raises nothing narrower
-        raise KQuantsError(f"{path}: is not a tokenizer ({str(fault).splitlines()[0]})") from None
+    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        _check(document.get(part), part, path)
+    backend = asked(path, lambda: tokenizers.Tokenizer.from_str(json.dumps(document)))
     backend.no_truncation()
     backend.no_padding()
     _add_configured(backend, config)
     return backend
+
+
+def asked(path: Path, what: Callable[[], Any]) -> Any:
+    """What the library answers.
+
+    Raises KQuantsError when it fails, or panics, which is no Exception and which the library prints itself.
+    """
+    printed, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        return what()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as fault:
+        raise KQuantsError(f"{path}: is not a tokenizer ({(str(fault) or 'it panics').splitlines()[0]})") from None
+    finally:
+        os.dup2(printed, 2)
+        os.close(printed)
+        os.close(nowhere)
+
+
+_MOST_STEPS, _MOST_GROWTH = 1000, 1 << 16
+
+
+def _check(part: Any, name: str, path: Path) -> None:
+    """Raise KQuantsError for a part that takes more steps, or writes more into a text, than any tokenizer does."""
+    steps, growth, todo = 0, 1, [part]
+    while todo and steps <= _MOST_STEPS and growth <= _MOST_GROWTH:
+        value = todo.pop()
+        if isinstance(value, Mapping):
+            steps += "type" in value
+            growth *= max(1, *(len(value[key]) for key in ("content", "prepend") if isinstance(value.get(key), str)), 0)
+            todo += value.values()
+        elif isinstance(value, list):
+            todo += value
+    if steps > _MOST_STEPS or growth > _MOST_GROWTH:
+        raise KQuantsError(f"{path}: has a {name} that is of more steps, or writes more into a text, than any is")
 
 
 def _reduced(document: dict[str, Any], config: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -134,7 +177,7 @@ def _reduced(document: dict[str, Any], config: Mapping[str, Any], path: Path) ->
         return document
     letters = {t: i for t, i in vocab.items() if len(t) == 1 or t == model.get("unk_token") or t.startswith("<0x")}
     unmerged = _backend(document | {"model": model | {"vocab": letters, "merges": []}}, config, path)
-    text = "".join(unmerged.encode(pre.PROBE, add_special_tokens=False).tokens)
+    text = "".join(asked(path, lambda: unmerged.encode(pre.PROBE, add_special_tokens=False).tokens))
     kept = []
     for merge in merges:
         try:

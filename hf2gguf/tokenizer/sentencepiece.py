@@ -10,12 +10,16 @@ from typing import Any
 
 from gguf_py import KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
-from hf2gguf.checkpoint.folder import regular
+from hf2gguf.checkpoint.folder import read_text
 
-from . import special
-from .special import MAX_TOKENIZER, Fields, put
+from . import protobuf, special
+from .special import Fields, put
 
-MAX_VOCAB = 1 << 22
+MAX_VOCAB = 1 << 20
+"""Tokens of the largest vocabulary that is read, four times those of Gemma 3."""
+
+MAX_PIECES = 64 << 20
+"""Bytes of the largest SentencePiece model that is read; Gemma 3's has 4.7 million."""
 """Tokens of the largest vocabulary that is made: a size in a config is not believed beyond it."""
 
 
@@ -71,11 +75,12 @@ def processor(path: Path) -> Any:
     """The SentencePiece model in a file; raises KQuantsError when it holds none."""
     from sentencepiece import SentencePieceProcessor
 
-    if (size := regular(path).st_size) > MAX_TOKENIZER:
-        raise KQuantsError(f"{path}: has {size} bytes, expected at most {MAX_TOKENIZER}")
+    data = read_text(path, MAX_PIECES)
+    if protobuf.count(data, 1, MAX_VOCAB + 1) > MAX_VOCAB:
+        raise KQuantsError(f"{path}: has more than {MAX_VOCAB} pieces, which no model has")
     model = SentencePieceProcessor()
     try:
-        model.LoadFromSerializedProto(path.read_bytes())
+        model.LoadFromSerializedProto(data)
     except (RuntimeError, OSError) as fault:
         raise KQuantsError(f"{path}: is not a SentencePiece model ({str(fault).splitlines()[0]})") from None
     return model

@@ -19,7 +19,7 @@ from hf2gguf.checkpoint.folder import inside, read_json, read_text
 Fields = dict[str, Field]
 """Metadata by key. A key put again keeps its place and takes the new value, as in upstream's writer."""
 
-MAX_TOKENIZER = 512 << 20
+MAX_TOKENIZER = 96 << 20
 """Bytes of the largest tokenizer file that is read; Gemma 3's has 33 million."""
 
 KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -283,7 +283,7 @@ def _template(checkpoint: Checkpoint, config: Mapping[str, Any]) -> str | list[A
     other: Any = None
     if jinja is not None:
         other = text_of(jinja)
-        more = checkpoint.dir / "additional_chat_templates"
+        more = inside(checkpoint.dir, "additional_chat_templates")
         if more.is_dir() and (paths := sorted(more.glob("*.jinja"))):
             named = [{"name": path.stem, "template": text_of(inside(more, path.name))} for path in paths]
             other = [{"name": "default", "template": other}, *named]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from gguf_py import KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 from hf2gguf.checkpoint.folder import read_text
 
-from . import bpe, library, sentencepiece, special
-from .sentencepiece import Pieces, TokenKind, fill, fill_added, scored, vocab_size
-from .special import MAX_TOKENIZER, Fields, put
+from . import bpe, library, protobuf, sentencepiece, special
+from .sentencepiece import MAX_PIECES, Pieces, TokenKind, fill, fill_added, scored, vocab_size
+from .special import Fields, put
 
 UNIGRAM, BPE = 1, 2
 
@@ -35,9 +35,9 @@ def normalizer(path: Path) -> Normalizer:
     """What a SentencePiece model says of its kind and of its normalizer; source: ``sentencepiece_model.proto``."""
     trainer: dict[int, int | bytes] = {}
     spec: dict[int, int | bytes] = {}
-    for number, value in _message(read_text(path, MAX_TOKENIZER), path):
+    for number, value in protobuf.fields(read_text(path, MAX_PIECES), path):
         if number in (2, 3) and isinstance(value, bytes):
-            (trainer if number == 2 else spec).update(_message(value, path))
+            (trainer if number == 2 else spec).update(protobuf.fields(value, path))
     charsmap = spec.get(2, b"")
     return Normalizer(
         int(trainer.get(3, UNIGRAM)),
@@ -45,38 +45,6 @@ def normalizer(path: Path) -> Normalizer:
         bool(spec.get(4, True)),
         charsmap if isinstance(charsmap, bytes) else b"",
     )
-
-
-def _message(data: bytes, path: Path) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a Protocol Buffers message: varints as int, all else as the bytes they lie in."""
-    at = 0
-    try:
-        while at < len(data):
-            tag, at = _varint(data, at)
-            size = {1: 8, 5: 4}.get(tag & 7)
-            if tag & 7 == 0:
-                value, at = _varint(data, at)
-                yield tag >> 3, value
-                continue
-            if tag & 7 == 2:
-                size, at = _varint(data, at)
-            if size is None or at + size > len(data):
-                raise IndexError
-            yield tag >> 3, data[at : at + size]
-            at += size
-    except IndexError:
-        raise KQuantsError(f"{path}: is not a SentencePiece model") from None
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-    raise IndexError
 
 
 def t5(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
