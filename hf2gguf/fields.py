@@ -30,7 +30,7 @@ SHARED = ("general.", "tokenizer.", "split.", "diffusion.", "xielu.")
 _TEXTS = ("type", "layout", "activation", "name")
 """How an architecture's keys end whose values are texts."""
 _SIGNED = "general.sampling.top_k general.sampling.penalty_last_n general.sampling.mirostat".split()
-_SINGLE = frozenset("block_count context_length embedding_length vocab_size expert_count expert_used_count".split()) | {
+_SINGLE = frozenset("block_count context_length embedding_length vocab_size".split()) | {
     key for key in _FLOATS if key.endswith("epsilon") or key.startswith(("rope.freq", "rope.scaling"))
 }
 """Keys of one number, where a list would be written but no program would read it."""
