@@ -5,7 +5,7 @@ Each step rounds as upstream's PyTorch rounds: F16 is widened to F32 for an oper
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from gguf_py import KQuantsError
 from kquants.source import Source
 
 from .transform import F16, F32, Bytes, as_f32
@@ -43,6 +44,22 @@ def add(source: Source, number: float) -> Source:
 def mul(source: Source, number: float) -> Source:
     """Every weight times ``number``."""
     return mapped(source, lambda x: x * np.float32(number))
+
+
+def product(sources: Sequence[Source]) -> Source:
+    """Tensors of one shape multiplied, weight by weight, in F32."""
+    if len({source.shape for source in sources}) > 1:
+        raise KQuantsError(f"tensors of shapes {sorted({str(list(s.shape)) for s in sources})} have no product")
+    first, *others = map(as_f32, sources)
+
+    def read(lo: int, hi: int) -> Bytes:
+        made = first.rows(lo, hi).view(np.float32)
+        for other in others:
+            made = made * other.rows(lo, hi).view(np.float32)
+        values: Bytes = made.view(np.uint8)
+        return values
+
+    return Source(F32, first.shape, read)
 
 
 def negate_half(source: Source, size: int) -> Source:

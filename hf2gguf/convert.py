@@ -30,7 +30,7 @@ from .factors import map_all, wide
 from .fields import Fields
 from .names import ModelName, file_name
 from .outtype import OUTTYPES, target_type
-from .tensors import kept
+from .tensors import evaluated, kept
 
 QUANTIZATION_VERSION = 2
 """What ggml calls the layout of its blocks today."""
@@ -94,7 +94,7 @@ def prepare(
     _whole(scope, opened)
     if page.architecture.startswith("="):  # one class, more than one architecture
         page = replace(page, architecture=str(evaluate(page.architecture[1:], scope)))
-    page = replace(page, types=_chosen(page.types, scope))
+    page = replace(page, types={n: t for n, of in page.types.items() for t in evaluated([of], scope)})
     tensors = {} if vocab_only else _typed(map_all(opened.tensors, page, scope, opened.dir), chosen, page, opened)
     shapes = {key: source.shape for key, (source, _) in tensors.items()}
     if not shapes and not vocab_only:
@@ -247,12 +247,6 @@ def _auto(opened: Checkpoint, page: Definition, vocab_only: bool) -> str:
         if len(stored.shape) >= 2 and stored.dtype in ("BF16", "F16"):
             return stored.dtype.lower()
     return "f16"
-
-
-def _chosen(types: Mapping[str, str], scope: Scope) -> dict[str, str]:
-    """The types a page insists on, expressions evaluated; one that gives None insists on nothing."""
-    chosen = {name: evaluate(type_[1:], scope) if type_.startswith("=") else type_ for name, type_ in types.items()}
-    return {name: type_ for name, type_ in chosen.items() if type_ is not None}
 
 
 def _typed(

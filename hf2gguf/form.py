@@ -39,6 +39,10 @@ def pattern(what: str, value: Any) -> None:
         raise KQuantsError(f"{what} is a regular expression, but {value!r} is none ({fault})") from None
 
 
+def pattern_or_expression(what: str, value: Any) -> None:
+    (default if isinstance(value, str) and value.startswith("=") else pattern)(what, value)
+
+
 def target(what: str, value: Any) -> None:
     for one in value if isinstance(value, list) else [value]:
         if not isinstance(one, str):
@@ -92,7 +96,7 @@ FORM: dict[str, Check] = {
     "classes": many(text),
     "drop": many(pattern),
     "rename": many(pair),
-    "ahead": many(pattern),
+    "ahead": many(pattern_or_expression),
     "defaults": table(table(default)),
     "derived": table(expression),
     "first": table(expression),

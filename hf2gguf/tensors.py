@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from gguf_py import KQuantsError
 from kquants.source import Source
 
-from . import transform
+from . import arithmetic, transform
 from .checkpoint.folder import shown
 from .definition import Definition
 from .expression import Scope, evaluate, pipeline
@@ -19,7 +19,7 @@ from .operations import apply
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 _HOLE = re.compile(r"\{([^}]+)\}")
 _LAYER = re.compile(r"\blayers\.(\d+)\.")
-MERGING = ("stack", "concat")
+MERGING = ("stack", "concat", "product")
 """Operations that wait for other tensors."""
 COMPARING = ("once", "unless_same")
 """Operations, the last of a target's, that leave the tensor out if it, or its like, has been made before."""
@@ -84,6 +84,12 @@ def kept(names: Iterable[str], definition: Definition, scope: Scope | None = Non
             yield name, known
 
 
+def evaluated(texts: Iterable[str], scope: Scope) -> list[str]:
+    """Texts of a page, those that are expressions evaluated, without those that then are None."""
+    made = (evaluate(text[1:], scope) if text.startswith("=") else text for text in texts)
+    return [text for text in made if text is not None]
+
+
 def _ahead(names: Iterable[tuple[str, str]], patterns: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Those with one of the patterns first, by pattern and the numbers in the name; then the others as they come."""
     if not patterns:
@@ -111,7 +117,7 @@ def map_tensors(
             yield name, transform.constant(values)
     mapper = _Mapper(definition, scope)
     layers, spare = scope["block_count"], bool(scope.get("spare_layers"))
-    for original, name in _ahead(kept(tensors, definition, scope), definition.ahead):
+    for original, name in _ahead(kept(tensors, definition, scope), evaluated(definition.ahead, scope)):
         layer = _LAYER.search(name)
         if name.endswith(_NEVER) or (spare and layer is not None and int(layer[1]) >= layers):
             continue
@@ -187,7 +193,8 @@ class _Mapper:
             if operation == "stack":
                 prefix, wanted, place, join = pattern.text.split("{e}")[0], arguments[0], numbers["e"], transform.stack
             else:
-                prefix, (place, wanted), join = text.split(" ")[0], arguments, transform.concat
+                join = arithmetic.product if operation == "product" else transform.concat
+                prefix, (place, wanted) = text.split(" ")[0], arguments
             group = self.groups.setdefault(_filled(prefix, inner) + suffix, {})
             merge = group.setdefault(name, _Merge(pattern.order, name, wanted, join, steps[at + 1 :], inner))
             merge.parts[place] = made

@@ -151,7 +151,9 @@ def values(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     made = rng.standard_normal(shape, np.float32) * np.float32(0.02)
     if dtype == "U8":
-        low, high = (110, 140) if name.endswith("_scales") else (0, 256)  # exponents, of numbers that F16 can hold
+        low, high = (
+            (110, 140) if name.endswith(("_scales", "_scale")) else (0, 256)
+        )  # exponents, of numbers that F16 can hold
         return rng.integers(low, high, shape, np.uint8)
     if dtype in _OTHERS:
         low, high = {"F8_E8M0": (110, 140), "I8": (0, 256)}.get(dtype, (0, 119))

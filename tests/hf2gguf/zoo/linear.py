@@ -259,3 +259,36 @@ GLM5 = {"num_key_value_heads": HEADS, "kv_lora_rank": 32, "q_lora_rank": 32, "qk
 add("tiny-glm5.3", text(bpe("", "glm5_next_text", **GLM5, **GLM), "glm5_next", "Glm5NextForConditionalGeneration"),
     inside(ends(BPE) | layers(glm5, 3) | predicting("model.layers.2")), "glm",
     dtypes=A_LOG | {"e_score_correction_bias": "F32"})  # fmt: skip
+
+
+def kimi3(p: str) -> Shapes:
+    """A layer of Kimi K3: the first dense with delta attention, the second with latent attention and small experts."""
+    q, f = f"{p}.self_attn", f"{p}.block_sparse_moe"
+    made = two_norms(p) | {f"{p}.{half}_res_{kind}.weight": (HIDDEN,) if kind == "norm" else (1, HIDDEN)
+        for half in ("self_attention", "mlp") for kind in ("norm", "proj")}  # fmt: skip
+    if p.endswith("0"):
+        delta_attention = {n: s for n, s in kimi(p).items() if ".self_attn." in n and ".g_" not in n}
+        return made | delta_attention | linear(f"{q}.g_proj", HIDDEN, HIDDEN) | gated(p) | {f"{q}.A_log": (HEADS,)}
+    made |= latent(p) | linear(f"{q}.g_proj", HEADS * 24, HIDDEN) | gated(p, 32, "block_sparse_moe.shared_experts")
+    made |= linear(f"{f}.gate", 4, HIDDEN) | {f"{f}.gate.e_score_correction_bias": (4,)}
+    made |= linear(f"{f}.routed_expert_down_proj", 32, HIDDEN) | linear(f"{f}.routed_expert_up_proj", HIDDEN, 32)
+    for e in range(4):
+        for w in ("w1", "w2", "w3"):
+            made |= {f"{f}.experts.{e}.{w}.weight_packed": (32, 16), f"{f}.experts.{e}.{w}.weight_scale": (32, 1)}
+    return made | norm(f"{f}.routed_expert_norm", 32)
+
+
+PACKED = {"quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized", "config_groups": {"group_0": {
+    "targets": ["Linear"], "weights": {"num_bits": 4, "type": "float", "group_size": 32, "strategy": "group"}}}
+}  # fmt: skip
+add("tiny-kimi-k3", {"architectures": ["KimiK3ForConditionalGeneration"], "model_type": "kimi_k3",
+    "quantization_config": PACKED, "text_config": bpe("KimiLinearForCausalLM", "kimi_linear", num_key_value_heads=HEADS,
+    kv_lora_rank=32, q_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=24, mla_use_nope=True,
+    num_experts=4, num_experts_per_token=2, num_shared_experts=1, moe_intermediate_size=32, first_k_dense_replace=1,
+    routed_scaling_factor=2.446, moe_router_activation_func="sigmoid", moe_renormalize=True, hidden_act="situ",
+    routed_expert_hidden_size=32, activation_situ_beta=1.5, activation_situ_linear_beta=2, attn_res_block_size=1,
+    linear_attn_config={"full_attn_layers": [2], "kda_layers": [1], "head_dim": SIZE, "num_heads": HEADS,
+    "short_conv_kernel_size": 4, "gate_lower_bound": -5.0})}, {f"language_model.{n}": s for n, s in (ends(BPE)
+    | layers(kimi3) | norm("model.output_attn_res_norm") | {"model.output_attn_res_proj.weight": (1, HIDDEN)}).items()}
+    | linear("vision_tower.blocks.0", 32, 32), "gpt2", dtypes=A_LOG | {"e_score_correction_bias": "F32",
+    "_packed": "U8", "weight_scale": "U8"}, files={"chat_template.jinja": "{{ messages }}"})  # fmt: skip
