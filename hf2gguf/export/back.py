@@ -130,8 +130,8 @@ class Back:
                 yield from loop(self, each, [wanted] * self.layers())
             case ast.Call(func=ast.Name(id="all" | "any"), args=[inner]):
                 yield from self.value(inner, FREE)
-            case ast.Call(func=ast.Name(id="is_list"), args=[inner]) if wanted:
-                yield from self.value(inner, FREE)
+            case ast.Call(func=ast.Name(id="is_list"), args=[inner]):
+                yield from self.value(inner, FREE) if wanted else [{}]
             case ast.Call(func=ast.Name(id="has"), args=[ast.Constant(value=str(name))]):
                 yield from self.value(ast.Name(name), FREE if wanted else None)
             case _:

@@ -16,7 +16,7 @@ from .. import checkpoint as checkpoints
 from ..tokenizer import SCHEMES, families, fields
 from ..tokenizer.sentencepiece import TokenKind
 from ..tokenizer.special import KINDS
-from . import libraries, pieces
+from . import libraries, lists, pieces
 from .vocabulary import Vocabulary
 
 _IDS = {"bos": "bos", "eos": "eos", "unknown": "unk", "seperator": "sep", "padding": "pad", "mask": "mask"}
@@ -32,6 +32,9 @@ _MODELS = {
     **dict.fromkeys(("llama", "internlm2", "internlm3", "arctic", "nemotron"), ("llama",)),
     "gpt2": ("gpt2",),
     "gemma4": ("gemma4",),
+    "rwkv": ("rwkv",),
+    "plamo": ("plamo2",),
+    "plamo3": ("plamo2",),
 }
 """Models of vocabularies that some schemes make; the others make what comes."""
 _CLASSES = {
@@ -108,7 +111,8 @@ def settings(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, A
         return {}
     usual = "PreTrainedTokenizerFast" if model in ("gpt2", "whitespace") else "LlamaTokenizer"
     config: dict[str, Any] = {"tokenizer_class": _CLASSES.get((scheme, model), usual)}
-    for kind, number in _named(file, vocabulary, scheme).items():
+    named = wanted if model == "plamo2" else _named  # whose list names each kind in its turn
+    for kind, number in named(file, vocabulary, scheme).items():
         config[f"{kind}_token"] = vocabulary.texts[number]
     for kind in ("bos", "eos", "sep"):
         said = metadata.get(f"tokenizer.ggml.add_{kind}_token")
@@ -157,7 +161,7 @@ def _templates(file: GGUFFile) -> dict[str, Any]:
     found = {
         k.removeprefix(key).lstrip("."): v for k, v in file.metadata.items() if k == key or k.startswith(f"{key}.")
     }
-    if not found:
+    if not found or found == {"": "rwkv-world"}:  # the name of llama.cpp's own
         return {}
     if list(found) == [""]:
         return {"chat_template": found[""]}
@@ -171,6 +175,9 @@ def write(file: GGUFFile, vocabulary: Vocabulary, folder: Path, scheme: str) -> 
         return config
     if model == "gemma4" or (model == "llama" and _apart(scheme, vocabulary)):
         document = libraries.byte_fallback(vocabulary)
+    elif model in lists.MODELS:
+        lists.write(vocabulary, folder)
+        document = {}
     elif model == "llama":
         config |= pieces.write_model(vocabulary, file, folder)
         document = {}

@@ -167,10 +167,10 @@ def _from_columns(parts: Sequence[Source], tails: Sequence[Steps], scope: Scope)
 def _one(source: Source, steps: Steps, scope: Scope) -> Source | None:
     """The tensor before the last of some steps."""
     *before, (name, texts) = steps
-    if name in _NOTHING:
-        return source
     if name == "transpose":
         return transform.transpose(source)
+    if name == "padded" and len(texts) == 2:
+        return _unpadded(source)
     if name in ("reshape", "squeeze"):
         return _reshaped(source, name, texts, scope, flat=not before)
     if name in ("add", "mul"):
@@ -185,7 +185,7 @@ def _one(source: Source, steps: Steps, scope: Scope) -> Source | None:
         return _scattered(source, _arguments(texts, scope), scope["vocab_size"])
     if name == "repeated":
         return transform.reshape(transform.rows(source, 0, 1), -1)
-    return None
+    return source if name in _NOTHING else None
 
 
 def _reshaped(source: Source, name: str, texts: tuple[str, ...], scope: Scope, *, flat: bool) -> Source | None:
@@ -250,6 +250,15 @@ def _ternary(source: Source) -> Source:
         return np.float32(max(held, 1) / (wide.count * wide.columns))
 
     return _mapped(source, lambda x: x / share())
+
+
+def _unpadded(source: Source) -> Source:
+    """Without the zeros that the first matrix is."""
+    height = source.count // source.shape[0]
+    if source.rows(0, height).any():
+        return source
+    shape = (source.shape[0] - 1, *source.shape[1:])
+    return replace(source, shape=shape, rows=lambda lo, hi: source.rows(lo + height, hi + height), extent=None)
 
 
 def _scattered(source: Source, numbers: Sequence[int], height: int) -> Source:

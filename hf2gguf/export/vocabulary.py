@@ -10,7 +10,7 @@ from gguf_py import GGUFFile, KQuantsError
 
 from ..tokenizer.sentencepiece import TokenKind
 
-_MODELS = ("llama", "gpt2", "bert", "t5", "gemma4", "whitespace", "none")
+_MODELS = ("llama", "gpt2", "bert", "t5", "gemma4", "rwkv", "plamo2", "whitespace", "none")
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def small(path: Path, **fields: Any) -> Path:
         ({"general__architecture": "fancy"}, "'fancy'"),
         ({"general__architecture": "llama"}, "None vocabulary"),
         ({"general__architecture": "llama", "split__count": np.uint16(2)}, "is a shard"),
-        ({"general__architecture": "llama", "tokenizer__ggml__model": "rwkv"}, "'rwkv' vocabulary"),
+        ({"general__architecture": "llama", "tokenizer__ggml__model": "fancy"}, "'fancy' vocabulary"),
     ],
 )
 def test_what_cannot_be_taken_back(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
