@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from math import prod
 
+import numpy as np
+
 from gguf_py import KQuantsError
 from kquants.source import Source
 
@@ -164,9 +166,9 @@ def _made(
         parts = [sources[name] for name in covers]
         if any(step == "stack" for t in here for step, _ in t.steps):
             return _stacked(page, text, suffix, inner, covers, parts, pipes)
-        if len(pipes) == 1 and [(op, a[:1]) for op, a in pipes[0]] == [("concat", ("0",))]:
+        if len(pipes) == 1 and [(op, a[:1]) for op, a in pipes[0][-1:]] == [("concat", ("0",))]:
             return _parts(page, here[0], suffix, inner, covers, parts[0])
-        if copies := [k for k, pipe in enumerate(pipes) if pipe and pipe[-1][0] == "picked"]:
+        if copies := [k for k, pipe in enumerate(pipes) if pipe and pipe[-1][0] in ("picked", "filled")]:
             whole = _with_copies(here, parts, pipes, copies, inner)
         else:
             whole = undone(parts, pipes, inner)
@@ -181,17 +183,26 @@ def _made(
 def _with_copies(
     targets: Sequence[_Target], parts: Sequence[Source], pipes: Sequence[Steps], copies: Sequence[int], scope: Scope
 ) -> Source | None:
-    """The tensor of which some parts are rows that another part has too; if they are not, it was not that tensor."""
+    """The tensor of which some parts are rows that another part has too, or that are made up.
+
+    Raises Wanting when what the page makes of it is not those.
+    """
     others = [k for k in range(len(parts)) if k not in copies]
     if not others:
         return undone(parts, pipes, scope)
     whole = undone([parts[k] for k in others], [pipes[k] for k in others], scope)
     for k in copies:
-        (_, texts) = pipes[k][-1]
-        if whole is not None and not transform.same(
-            apply("picked", whole, [evaluate(text, scope) for text in texts]), parts[k]
-        ):
-            raise Wanting({a[0]: False for op, a in targets[k].steps if op == "when"})
+        name, texts = pipes[k][-1]
+        if name == "filled":
+            said = {texts[0]: parts[k].columns, texts[1]: float(parts[k].rows(0, 1).view(np.float32)[0, 0])}
+        else:
+            said = {a[0]: False for op, a in targets[k].steps if op == "when"}
+        try:
+            fits = whole is None or transform.same(apply(name, whole, [evaluate(t, scope) for t in texts]), parts[k])
+        except KQuantsError:
+            fits = False
+        if not fits:
+            raise Wanting(said)
     return whole
 
 
@@ -199,15 +210,23 @@ def _parts(
     page: Definition, first: _Target, suffix: str, scope: Scope, covers: tuple[str, ...], whole: Source
 ) -> _Candidate | None:
     """Tensors that were joined to one: of the same height, since nothing says otherwise."""
-    texts = [text for text, targets in _routes(page) for t in targets if t.stem == first.stem and t.steps]
-    height = whole.shape[0] // len(texts)
+    routes = [(text, t) for text, targets in _routes(page) for t in targets if t.stem == first.stem]
+    joined = [(text, t.steps[:-1]) for text, t in routes if t.steps and t.steps[-1][0] == "concat"]
     made: dict[str, Source] = {}
-    for place, text in enumerate(texts):
+    for text, steps in joined[: evaluate(first.steps[-1][1][1], scope)]:
+        part = undone([_share(whole, len(made), len(joined))], [steps], scope)
         name = _original(_filled(text, scope) + suffix, page)
-        if name is None:
+        if name is None or part is None:
             return None
-        made[name] = transform.rows(whole, place * height, (place + 1) * height)
+        made[name] = part
     return _Candidate(covers, made)
+
+
+def _share(whole: Source, place: int, count: int) -> Source:
+    """One of so many equal parts along the first axis."""
+    flat = transform.reshape(whole, whole.shape[0], -1)
+    height = whole.shape[0] // count
+    return transform.reshape(transform.rows(flat, place * height, (place + 1) * height), height, *whole.shape[1:])
 
 
 def _stacked(

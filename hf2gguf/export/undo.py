@@ -61,8 +61,6 @@ def undone(parts: Sequence[Source], pipes: Sequence[Steps], scope: Scope) -> Sou
                 if made is None:
                     return None
                 parts[k], pipes[k] = made, pipes[k][:-1]
-                if len(parts) > 1 and pipes == [pipes[0]] * len(pipes) and not _selects(pipes[0]):
-                    return None  # parts of something, but nothing says which
         if any(pipes):
             kinds = _ROWS if pipes[0][-1][0] in _ROWS else _COLUMNS
             heads, tails = zip(*(_cut(pipe, kinds) for pipe in pipes), strict=True)
@@ -70,17 +68,13 @@ def undone(parts: Sequence[Source], pipes: Sequence[Steps], scope: Scope) -> Sou
                 return None
             parts = [(_from_rows if kinds is _ROWS else _from_columns)(parts, tails, scope)]
             pipes = [heads[0]]
-    return parts[0] if len(parts) == 1 else None
+    return parts[0] if all(transform.same(parts[0], other) for other in parts[1:]) else None
 
 
 def _in_order(pipes: Sequence[Steps]) -> list[Steps]:
     """Pipelines that end with ``concat(place, count)``, by place and without it."""
     places = {int(pipe[-1][1][0]): pipe[:-1] for pipe in pipes if pipe and pipe[-1][0] == "concat"}
     return [places[place] for place in sorted(places)] if len(places) == len(pipes) else [()]
-
-
-def _selects(pipe: Steps) -> bool:
-    return any(name in (*_ROWS, *_COLUMNS) for name, _ in pipe)
 
 
 def _cut(pipe: Steps, kinds: tuple[str, ...]) -> tuple[Steps, Steps]:
