@@ -1,7 +1,16 @@
 """A Hugging Face checkpoint back from a GGUF file: safetensors, configuration, model card, tokenizer.
 
-The pages of the architectures are read backwards. What comes out is converted again and compared with the file, so
-that it is known, not hoped, whether the way back is exact.
+A page of ``architectures`` says how metadata is computed of a configuration and what becomes of each tensor. Nobody
+writes the way back down: the page is read backwards.
+
+1. ``origin`` takes the pages of the file's architecture in turn, and model classes that they tell apart.
+2. ``solve`` looks for a configuration: of each expression that misses its value (``goal``), ``back`` proposes changes,
+   node by node (``loops``, ``functions``); each is tried forward, and what brings more keys right is kept.
+3. ``names`` looks up which pattern made each tensor (``patterns``); ``undo`` runs its operations on the numbers of rows
+   to see where those went, and takes arithmetic back (``inverses``); ``blocks`` keeps MXFP4 as it is.
+4. ``tokenizer`` writes the files that the page's scheme reads: ``pieces``, ``libraries``, ``lists``.
+
+What comes out is converted again and compared with the file, so that it is known, not hoped, whether it is exact.
 """
 
 from __future__ import annotations

@@ -9,64 +9,32 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain, takewhile
-from math import pi
-from statistics import NormalDist
+from itertools import chain
 from typing import Any
 
 from gguf_py import KQuantsError
 
 from ..definition import Definition
 from ..expression import Scope, evaluate, parse
-from ..rope import llama3_factors
-from .change import CARD_TEXT, FREE, POOLING, TOKENIZER, WEIGHTS, Change, Path, both, concrete, equal, numbers
-from .loops import OTHERS, loop, some
+from .change import CARD_TEXT, FREE, POOLING, TOKENIZER, WEIGHTS, Change, Path, both, equal
+from .functions import FUNCTIONS, operator
+from .loops import loop, some
 
 _USUAL = (
     "num_hidden_layers max_position_embeddings hidden_size intermediate_size num_attention_heads num_key_value_heads "
     "rms_norm_eps layer_norm_eps num_local_experts num_experts num_experts_per_tok"
 ).split()
-_LLAMA3: dict[str, Any] = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 _TOP = ("rope_theta", "partial_rotary_factor")
 """Rope parameters that stand beside the others' mapping."""
 
 
-@dataclass(frozen=True)
-class Goal:
-    """Expressions that set a key one after another, and the value that they should end with.
-
-    ``first``: which of them may be the first that sets the key; that is where it stands in the file.
-    """
-
-    texts: tuple[str, ...]
-    value: Any
-    first: tuple[int, ...] = (0,)
-
-
-def changes(page: Definition, scope: Scope, config: Mapping[str, Any], goal: Goal) -> Iterator[Change]:
-    """Changes that may reach a goal."""
-    back, value = Back(page, scope, config), goal.value
-    nodes = [parse(text) for text in goal.texts]
-    if value is None:
-        yield from concrete(back.together([(node, None) for node in nodes]))
-        return
-    for k in goal.first:
-        before, (node, *behind) = [(n, None) for n in nodes[:k]], nodes[k:]
-        if not behind:
-            yield from concrete(back.together([(node, value), *before]))
-            continue
-        nothing, last = [(n, None) for n in behind], behind[-1]
-        reasons = [[(last, value), (node, value), *before], [(node, value), *nothing, *before]]
-        other = [(last, value), (node, FREE), *before]
-        for wanted in [other, *reasons] if isinstance(value, list) else [*reasons, other]:
-            yield from concrete(back.together(wanted))
-    yield from concrete(back.value(nodes[-1], value))
-
-
 class Back:
-    """Nodes of expressions, each turned into the changes that may give it a value."""
+    """Nodes of expressions, each turned into the changes that may give it a value.
+
+    Who wants a value asks ``value``, or ``truth``; the node's method asks the same of its parts. If ``a // b`` should
+    be 8 and b is 4, the method for operators asks for an ``a`` of 32, and that for names answers {("a",): 32}.
+    """
 
     def __init__(
         self, page: Definition, scope: Scope, config: Mapping[str, Any], opened: frozenset[str] = frozenset()
@@ -185,7 +153,7 @@ class Back:
         elif name not in ("model_class", "file_type", "files", "rope", "rope_full", "tokenizer_config"):
             yield {(name,): target}
 
-    def _path(self, node: ast.expr) -> Path | None:
+    def path(self, node: ast.expr) -> Path | None:
         """Where in the configuration a mapping lies, or a value in it."""
         match node:
             case ast.Name(id="rope_full") if self.nested:
@@ -197,17 +165,17 @@ class Back:
             case ast.Subscript(value=ast.Name(id="weights"), slice=key):
                 return (WEIGHTS, str(self.now(key)[1]))
             case ast.Name(id=name) if name in self.page.derived and name not in self.opened:
-                return self.opening(name)._path(parse(self.page.derived[name]))
+                return self.opening(name).path(parse(self.page.derived[name]))
             case ast.Name(id=name):
                 return (name,)
             case ast.BoolOp(op=ast.Or(), values=[first, ast.Dict(keys=[])]):
-                return self._path(first)
+                return self.path(first)
             case ast.Call(func=ast.Name(id="get"), args=[ast.Constant(value=str(name)), *_]):
                 return (name,)
             case ast.Call(func=ast.Name(id="get"), args=[inner, ast.Constant(value=str(name)), *_]):
-                outer = self._path(inner)
+                outer = self.path(inner)
             case ast.Subscript(value=inner, slice=ast.Constant(value=str(name))):
-                outer = self._path(inner)
+                outer = self.path(inner)
             case _:
                 return None
         if outer == (self.rope,) and name in _TOP:
@@ -218,7 +186,7 @@ class Back:
         return None if outer is None else (*outer, name)
 
     def _at(self, node: ast.expr, target: Any) -> Iterator[Change]:
-        path = self._path(node)
+        path = self.path(node)
         if path is not None and not (len(path) == 1 and path[0] in ("vision_config", self.rope)):
             yield {path: target}
 
@@ -227,7 +195,7 @@ class Back:
             yield from self._looked_up(node.value, node.slice, target)
         elif isinstance(node.slice, ast.Slice):
             yield from self._sliced(node, target)
-        elif (path := self._path(node.value)) is not None and path[0] == WEIGHTS:
+        elif (path := self.path(node.value)) is not None and path[0] == WEIGHTS:
             yield {path: target if target in (None, FREE) else [target]}
         elif isinstance(node.slice, ast.Call) and target is not FREE:
             yield from self.value(node.value, [target] * self.layers())
@@ -281,42 +249,12 @@ class Back:
         if target:  # the test may be about what the branch is made of
             yield from self.value(node.body, target)
 
+    def _binop(self, node: ast.BinOp, target: Any) -> Iterator[Change]:
+        yield from operator(self, node, target)
+
     def _compare(self, node: ast.Compare, target: Any) -> Iterator[Change]:
         if isinstance(target, bool):
             yield from self.truth(node, target)
-
-    def _binop(self, node: ast.BinOp, target: Any) -> Iterator[Change]:
-        if isinstance(target, list):
-            yield from self._joined(node, target)
-            return
-        if isinstance(target, bool) or not isinstance(target, int | float):
-            return
-        left, right = self.now(node.left), self.now(node.right)
-        for (known, value), unknown, side in ((right, node.left, 0), (left, node.right, 1)):
-            if known and isinstance(value, int | float):
-                try:
-                    wanted = _undone(node.op, side, float(target), float(value))
-                except (ArithmeticError, ValueError):
-                    continue
-                for number in numbers(wanted):
-                    yield from self.value(unknown, number)
-
-    def _joined(self, node: ast.BinOp, target: list[Any]) -> Iterator[Change]:
-        """A list and another behind it; one of a single item so often is as long as what it is made of says."""
-        match node.op, node.right:
-            case ast.Add(), ast.BinOp(left=ast.List(elts=[item]), op=ast.Mult(), right=often) if not self.now(often)[0]:
-                repeated = len(list(takewhile(lambda x: x == self.now(item)[1], reversed(target))))
-                for tail in range(repeated + 1):
-                    yield from both(
-                        self.value(often, tail), partial(self.value, node.left, target[: len(target) - tail])
-                    )
-            case ast.Add(), _:
-                known, behind = self.now(node.right)
-                if known and isinstance(behind, list) and target[len(target) - len(behind) :] == behind:
-                    yield from self.value(node.left, target[: len(target) - len(behind)])
-                known, before = self.now(node.left)
-                if known and isinstance(before, list) and target[: len(before)] == before:
-                    yield from self.value(node.right, target[len(before) :])
 
     # ----------------------------------------------------------------------------------------------------- functions
 
@@ -337,33 +275,8 @@ class Back:
                 yield from self.value(arguments[2], target)
         elif name == "first":
             yield from self._first([str(a.value) for a in arguments if isinstance(a, ast.Constant)], target)
-        elif name in ("any", "all") and isinstance(target, bool):
-            yield from self.truth(node, target)
-        elif name == "index" and isinstance(target, int):
-            yield from self._index(arguments[0], self.now(arguments[1])[1], target)
-        elif name == "min" and len(arguments) == 1:
-            yield from self.value(arguments[0], list(range(target, self.layers())))
-        elif name == "split" and isinstance(target, list):
-            yield from self.value(arguments[0], str(self.now(arguments[1])[1]).join(map(str, target)))
-        elif name == "len" and isinstance(target, int):
-            yield from self.value(arguments[0], list(range(target)))
-        elif name == "sqrt" and isinstance(target, int | float):
-            for number in numbers(float(target) ** 2):
-                yield from self.value(arguments[0], number)
-        elif name == "bool" and isinstance(target, bool):
-            yield from self.truth(arguments[0], target)
-        elif name == "llama3_factors" and isinstance(target, list):
-            yield from self._llama3(target, len(arguments) == 3)
-        elif name == "normal_quantile" and isinstance(target, float):
-            for share in numbers(NormalDist().cdf(target)):
-                yield from self.value(arguments[0], share)
-        elif name in ("sorted", "int", "float", "str", "round", "max", "min", "ceil", "lower"):
-            yield from self.value(arguments[0], target)
-
-    def _index(self, node: ast.expr, item: Any, place: int) -> Iterator[Change]:
-        """Layers of another kind before a place, those of one kind from there on."""
-        other = 0 if item == 1 else next(kind for kind in OTHERS if kind != item)
-        yield from self.value(node, [other] * place + [item] * (self.layers() + 1 - place))
+        elif name in FUNCTIONS:
+            yield from FUNCTIONS[name](self, arguments, target)
 
     def _first(self, names: list[str], target: Any) -> Iterator[Change]:
         present = [name for name in names if name in self.config]
@@ -381,35 +294,3 @@ class Back:
     def _there(self, name: str) -> bool:
         """Whether there is a value, or something to derive it from."""
         return name in self.page.derived or name in self.scope
-
-    def _llama3(self, spelled: list[float], wide: bool) -> Iterator[Change]:
-        """The largest factor is that of the slowest waves; a wave in between tells the context that it was made for."""
-        path = self._path(ast.Name("rope_full")) or (self.rope,)
-        theta = (self.scope.get("rope_full") or {}).get("rope_theta", 10000.0)
-        factor, size = max(spelled), 2 * len(spelled)
-        contexts = [8192, 4096, 2048, 16384, 32768]
-        for i, blended in enumerate(spelled):
-            if 1 < blended < factor:
-                smooth = (1 / blended - 1 / factor) / (1 - 1 / factor)
-                wave = 2 * pi * theta ** (2 * i / size)
-                contexts.insert(0, round((smooth * (_LLAMA3["high_freq_factor"] - 1) + 1) * wave))
-        for context in contexts:
-            said = {**_LLAMA3, "factor": factor, "original_max_position_embeddings": context}
-            if equal(llama3_factors({**said, "rope_theta": theta}, size, wide), spelled):
-                yield {(*path, key): value for key, value in said.items()}
-
-
-def _undone(op: ast.operator, side: int, result: float, other: float) -> float:
-    """The operand that makes ``op`` give ``result`` with ``other``; ``side`` 0 is the left one."""
-    match op:
-        case ast.Add():
-            return result - other
-        case ast.Sub():
-            return other - result if side else result + other
-        case ast.Mult():
-            return result / other
-        case ast.Div() | ast.FloorDiv():
-            return other / result if side else result * other
-        case ast.Pow() if not side:
-            return float(result ** (1 / other))
-    raise ValueError("no way back")

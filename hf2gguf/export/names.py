@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -17,15 +17,11 @@ from .. import transform
 from ..definition import Definition
 from ..expression import Scope, evaluate, pipeline
 from ..operations import apply
-from ..tensors import kept, map_tensors
+from ..tensors import map_tensors
+from .inverses import Wanting
+from .patterns import HOLE, SUFFIXES, filled, matched, original
 from .solve import Fact
-from .undo import Steps, Wanting, undone
-
-_HOLE = re.compile(r"\{([^}]+)\}")
-_SUFFIXES = ("", ".weight", ".bias")
-_LITERAL = re.compile(r"(?P<start>\^?)(?P<text>(?:[\w-]|\\\.)*)(?P<end>\$?)")
-"""A pattern that matches one text only, perhaps only at one end."""
-_LAYERS = 4096
+from .undo import Steps, undone
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ def facts(page: Definition, sources: Mapping[str, Source]) -> list[Fact]:
                 continue  # which the page says otherwise
             stems.add(target.stem)
             stacks = [texts[0] for name, texts in target.steps if name == "stack"]
-            pattern = re.compile(_HOLE.sub(r"\\d+", re.escape(target.stem).replace(r"\{", "{").replace(r"\}", "}")))
+            pattern = re.compile(HOLE.sub(r"\\d+", re.escape(target.stem).replace(r"\{", "{").replace(r"\}", "}")))
             sizes = {s.shape[0] for n, s in sources.items() if pattern.fullmatch(re.sub(r"\.(weight|bias)$", "", n))}
             if stacks and "{e}" in text and len(sizes) == 1:
                 found[stacks[0]] = Fact(stacks[0], sizes.pop())
@@ -135,11 +131,11 @@ def _attempts(
     """What the first of the tensors that are left may have been, each to be tried."""
     name = left[0]
     for text, targets in _routes(page):
-        for suffix in _SUFFIXES:
+        for suffix in SUFFIXES:
             if not name.endswith(suffix):
                 continue
             for target in targets:
-                numbers = _matched(target.stem, name.removesuffix(suffix), scope)
+                numbers = matched(target.stem, name.removesuffix(suffix), scope)
                 if numbers is not None:
                     yield partial(_made, page, text, targets, suffix, numbers, scope, left, sources)
 
@@ -157,7 +153,7 @@ def _made(
     inner = scope.over(**numbers)
     try:
         here = [t for t in targets if all(evaluate(a[0], inner) for op, a in t.steps if op == "when")]
-        covers = tuple(dict.fromkeys(_filled(t.stem, inner) + suffix for t in here))
+        covers = tuple(dict.fromkeys(filled(t.stem, inner) + suffix for t in here))
         if not covers or any(name not in sources for name in covers):
             return None
         if covers != tuple(left[: len(covers)]):
@@ -176,8 +172,8 @@ def _made(
         raise
     except KQuantsError:
         return None
-    original = None if whole is None else _original(_filled(text, inner) + suffix, page)
-    return None if original is None or whole is None else _Candidate(covers, {original: whole})
+    found = None if whole is None else original(filled(text, inner) + suffix, page)
+    return None if found is None or whole is None else _Candidate(covers, {found: whole})
 
 
 def _with_copies(
@@ -215,7 +211,7 @@ def _parts(
     made: dict[str, Source] = {}
     for text, steps in joined[: evaluate(first.steps[-1][1][1], scope)]:
         part = undone([_share(whole, len(made), len(joined))], [steps], scope)
-        name = _original(_filled(text, scope) + suffix, page)
+        name = original(filled(text, scope) + suffix, page)
         if name is None or part is None:
             return None
         made[name] = part
@@ -244,71 +240,11 @@ def _stacked(
     made: dict[str, Source] = {}
     for e, matrix in enumerate(_split(parts[0])):
         whole = undone([matrix], pipes, scope)
-        name = _original(_filled(text, scope.over(e=e)) + suffix, page)
+        name = original(filled(text, scope.over(e=e)) + suffix, page)
         if whole is None or name is None:
             return None
         made[name] = whole
-    return _Candidate(covers, made, _filled(text.split("{e}")[0], scope) + suffix)
-
-
-@cache
-def _pattern(stem: str) -> tuple[re.Pattern[str], list[str], list[str]]:
-    """What matches a target's name, its holes, and those of them that are a variable."""
-    pieces = _HOLE.split(stem)
-    plain = [hole for hole in pieces[1::2] if hole.isidentifier() and len(hole) == 1]
-    pattern = ""
-    for at, piece in enumerate(pieces):
-        pattern += re.escape(piece) if at % 2 == 0 else f"(?P<_{at}>.*)" if piece not in plain else r"(\d+)"
-    return re.compile(pattern), pieces[1::2], plain
-
-
-def _matched(stem: str, name: str, scope: Scope) -> dict[str, int] | None:
-    """The numbers with which a target's name is ``name``; a hole may be an expression of another number."""
-    pattern, said, plain = _pattern(stem)
-    found = pattern.fullmatch(name)
-    if found is None:
-        return None
-    holes = dict(zip(said, found.groups(), strict=True))
-    numbers = {hole: int(text) for hole, text in holes.items() if hole in plain}
-    for hole, text in holes.items():
-        if hole in plain:
-            continue
-        variables = [v for v in re.findall(r"\b[a-z]\b", hole) if v not in numbers and v not in scope]
-        for number in range(_LAYERS) if variables else (0,):
-            try:
-                if str(evaluate(hole, scope.over(**numbers, **dict.fromkeys(variables, number)))) == text:
-                    numbers |= dict.fromkeys(variables, number)
-                    break
-            except KQuantsError:
-                return None
-        else:
-            return None
-    return numbers
-
-
-def _filled(text: str, scope: Scope) -> str:
-    return _HOLE.sub(lambda hole: str(evaluate(hole[1], scope)), text)
-
-
-def _original(known: str, page: Definition) -> str | None:
-    """A checkpoint's name for what the patterns know as ``known``; None if converting would not find it.
-
-    Endings are those that models have been published with, prefixes are left away.
-    """
-    before: list[str] = []
-    behind = [known]
-    for pattern, into in page.rename:
-        literal = _LITERAL.fullmatch(pattern)
-        if literal is None or not into or "\\" in into or "{" in into:
-            continue
-        text = literal["text"].replace("\\.", ".")
-        if literal["end"] and known.endswith(into) and into not in _SUFFIXES:
-            before.append(known.removesuffix(into) + text)
-        elif literal["start"] and known.startswith(into):
-            behind.append(text + known.removeprefix(into))
-        elif not literal["end"] and not literal["start"]:
-            behind.append(known.replace(into, text))
-    return next((name for name in [*before, *behind] if list(kept([name], page)) == [(name, known)]), None)
+    return _Candidate(covers, made, filled(text.split("{e}")[0], scope) + suffix)
 
 
 def _split(source: Source) -> list[Source]:

@@ -19,8 +19,8 @@ from .. import definition as definitions
 from ..definition import Definition
 from ..expression import parse
 from . import names, tokenizer
+from .inverses import Wanting
 from .solve import Fact, Problem, Score, improve, solve
-from .undo import Wanting
 from .vocabulary import Vocabulary
 
 

@@ -20,8 +20,8 @@ from .. import config as configs
 from ..definition import Definition
 from ..expression import Scope, evaluate
 from ..fields import SHARED, Fields
-from .back import Goal, changes
 from .change import CARD_TEXT, POOLING, TOKENIZER, WEIGHTS, applied, distinct, equal
+from .goal import Goal, changes
 
 _MOST, _FEW = 400, 40
 """Changes that are tried for one key in one round, and of those that others may have to follow."""

@@ -14,7 +14,10 @@ from gguf_py import Field, KQuantsError
 from hf2gguf import checkpoint as checkpoints
 from hf2gguf.convert import prepare
 from hf2gguf.export import Exported, export
+from hf2gguf.export.inverses import INVERSES
+from hf2gguf.export.undo import COLUMNS, ROWS
 from hf2gguf.files import Shape, plan
+from hf2gguf.operations import OPERATIONS
 from kquants.execute import execute
 from tests.command import TINY, done, kquants, reference_digests, sha256
 
@@ -126,3 +129,8 @@ def test_the_configuration_reads_like_one(tmp_path: Path) -> None:
     shared = set(config) & set(original) - {"torch_dtype"}
     assert {k: config[k] for k in shared} == {k: original[k] for k in shared}
     assert {"hidden_size", "num_hidden_layers", "num_attention_heads", "rms_norm_eps", "vocab_size"} <= shared
+
+
+def test_each_operation_has_a_way_back() -> None:
+    """But one that ``names`` takes back, one whose page has another beside it, and one that makes no weights."""
+    assert OPERATIONS.keys() - {*ROWS, *COLUMNS, *INVERSES} == {"filled", "centered", "i32"}
