@@ -87,6 +87,7 @@ def prepare(
         pooling=_pooling(opened),
         weights={} if vocab_only else Weights(opened),
         zero_rows={} if vocab_only else ZeroRows(opened),
+        shapes={} if vocab_only else {name: list(stored.shape) for name, stored in opened.stored.items()},
         json=Documents(opened),
         folder=opened.dir.name,
         card=_card(opened),
@@ -123,6 +124,8 @@ class Weights(Mapping[str, list[float]]):
             raise KQuantsError(
                 f"{self._opened.dir}: {name!r} has the shape {list(source.shape)}, expected a few numbers"
             )
+        if source.type.name in ("I32", "I64"):  # which may be more than F32 holds
+            return source.rows(0, source.count).view(f"<i{source.type.nbytes}").ravel().tolist()
         values: list[float] = transform.as_f32(source).rows(0, source.count).view(np.float32).ravel().tolist()
         return values
 

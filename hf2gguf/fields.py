@@ -37,6 +37,10 @@ _SINGLE = frozenset("block_count context_length embedding_length vocab_size".spl
 _KNOWN = dict.fromkeys(_FLOATS, ValueType.FLOAT32) | dict.fromkeys(_SIGNED, ValueType.INT32)
 
 
+_WIDE = ("ple.layer_multipliers", "ple.head_offsets", "ple.head_vocab_sizes")
+"""Lists of whole numbers that 32 bits do not hold."""
+
+
 class Fields:
     """Typed metadata in the order of first setting; iterates over :class:`gguf_py.Field`."""
 
@@ -54,13 +58,13 @@ class Fields:
             return
         if key in _SINGLE and isinstance(value, (list, tuple)):
             raise KQuantsError(f"metadata key {key!r}: one number is expected, found {str(value)[:60]}")
-        known = _KNOWN.get(key)
+        known, wide = _KNOWN.get(key), key in _WIDE
         if not key.startswith(SHARED):
             key = f"{self.architecture}.{key}"
         if isinstance(value, float) and not math.isfinite(value):
             raise KQuantsError(f"metadata key {key!r}: a finite number is expected, found {value}")
         if isinstance(value, (list, tuple)):
-            self.add([Field.of(key, list(value))])
+            self.add([Field.of(key, list(value), None, ValueType.UINT64 if wide else None)])
             return
         self.add([Field.of(key, value, known or _type(key, value))])
 

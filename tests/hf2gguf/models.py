@@ -146,6 +146,11 @@ def llama(vocab: int = SP, *, tied: bool = False, bias: bool = False, wide: int 
 _OTHERS = {"F8_E8M0": ml_dtypes.float8_e8m0fnu, "I8": np.int8, "F8_E4M3": ml_dtypes.float8_e4m3fn}
 
 
+_WHOLE = {"tid2eid": (0, 4), "layer_multipliers": (1 << 44, (1 << 44) + 3), "ngram_heads_offsets": (0, 32, 8),
+    "ngram_heads_vocab_sizes": (5, 9)}  # fmt: skip
+"""Bounds of whole numbers, drawn for the first and counted for the others."""
+
+
 def values(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     """The weights of a tensor: normal, a fiftieth wide, a seed of its name."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -158,8 +163,8 @@ def values(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     if dtype in _OTHERS:
         low, high = {"F8_E8M0": (110, 140), "I8": (0, 256)}.get(dtype, (0, 119))
         return rng.integers(low, high, shape, np.uint8).view(_OTHERS[dtype])
-    if dtype == "I64" and name.endswith("tid2eid"):
-        return rng.integers(0, 4, shape)
+    if dtype == "I64" and (end := name.rpartition(".")[2]) in _WHOLE:
+        return rng.integers(*_WHOLE[end], shape) if end == "tid2eid" else np.arange(*_WHOLE[end])
     kind = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "F64": np.float64, "I64": np.int64}[dtype]
     return made.astype(kind)
 

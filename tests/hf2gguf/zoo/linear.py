@@ -292,3 +292,40 @@ add("tiny-kimi-k3", {"architectures": ["KimiK3ForConditionalGeneration"], "model
     | layers(kimi3) | norm("model.output_attn_res_norm") | {"model.output_attn_res_proj.weight": (1, HIDDEN)}).items()}
     | linear("vision_tower.blocks.0", 32, 32), "gpt2", dtypes=A_LOG | {"e_score_correction_bias": "F32",
     "_packed": "U8", "weight_scale": "U8"}, files={"chat_template.jinja": "{{ messages }}"})  # fmt: skip
+
+
+def connected(p: str, name: str, inject: bool = True) -> Shapes:
+    """How two streams of a model are mixed, by 16 numbers."""
+    made = norm(f"{p}.{name}.hc_norm", 128) | linear(f"{p}.{name}.input_mix_weight_down", 16, 128)
+    made |= linear(f"{p}.{name}.input_mix_weight_up", 128, 16)
+    return made | (linear(f"{p}.{name}.block_inject_weight", 2, 128) if inject else {})
+
+
+def qwen4(p: str) -> Shapes:
+    """A layer: the second looks runs of tokens up, the fourth attends and has an indexer."""
+    made = stacked(p) | connected(p, "attn_hyper_connection") | connected(p, "mlp_hyper_connection")
+    if p.endswith("3"):
+        q = f"{p}.self_attn.indexer"
+        made |= gated_attention(p) | linear(f"{q}.index_qk_proj", 3 * SIZE, HIDDEN)
+        return made | norm(f"{q}.q_layernorm", SIZE) | norm(f"{q}.k_layernorm", SIZE)
+    made |= delta(p, False)
+    if not p.endswith("1"):
+        return made
+    q = f"{p}.ple"
+    made |= linear(f"{q}.key_proj", 128, HIDDEN) | linear(f"{q}.value_proj", HIDDEN, HIDDEN)
+    made |= {f"{q}.norm_{name}.weight": (128,) for name in ("key", "query", "conv")} | {
+        f"{q}.conv1d.weight": (128, 1, 4)
+    }
+    made |= {f"{q}.ple_embedding.ngram_embedding.shard_{k}.weight": (16, 16) for k in range(2)}
+    return made | {f"{q}.ple_embedding.layer_multipliers": (3,), f"{q}.ple_embedding.ngram_heads_offsets": (4,),
+        f"{q}.ple_embedding.ngram_heads_vocab_sizes": (4,)}  # fmt: skip
+
+
+QWEN4 = QWEN35 | MOE | {"mtp_num_hidden_layers": 0, "hc_count": 2, "hc_lowrank": 16, "indexer_n_heads": 2,
+    "indexer_kv_heads": 1, "indexer_head_dim": SIZE, "indexer_budget": 64, "indexer_compress_ratio": 4,
+    "ple_layer_ids": [2], "ngram_size": 3, "heads_per_ngram": 2, "ple_conv_kernel_size": 4, "split_ngram_parts": 2,
+    "image_token_id": 50000}  # fmt: skip
+add("tiny-qwen4", bpe("Qwen4ExpForCausalLM", "qwen4_as_written", **QWEN4), {n: s for n, s in (ends(BPE)
+    | layers(qwen4, 4)).items() if n != "model.norm.weight"} | connected("model", "hyper_connection_mixer", False)
+    | norm("mtp.norm"), "gpt2", dtypes=A_LOG | dict.fromkeys(("multipliers", "heads_offsets", "vocab_sizes"), "I64")
+)  # fmt: skip
