@@ -174,6 +174,24 @@ def mxfp8(*, shapes: Shapes = SHAPES) -> Sample:
     return arrays, compressed_config("mxfp8-quantized", recipe)
 
 
+def mxfp4(method: str, *, shapes: Shapes = SHAPES) -> Sample:
+    """MXFP4: experts' of GPT-OSS, of which there is one here, or rows of compressed-tensors and of Quark."""
+    arrays: Arrays = {}
+    for name, (rows, columns) in shapes.items():
+        rng = random_bits(name + "mxfp4")
+        packed = rng.integers(0, 256, (rows, columns // 2), np.uint8)
+        exponents = rng.integers(110, 140, (rows, columns // 32), np.uint8)
+        if method == "mxfp4":
+            arrays |= {f"{name}_blocks": packed.reshape(1, rows, -1, 16), f"{name}_scales": exponents[None]}
+        else:
+            end = "_packed" if method == "compressed-tensors" else ""
+            arrays |= {f"{name}.weight{end}": packed, f"{name}.weight_scale": exponents}
+    if method == "compressed-tensors":
+        recipe = {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32, "symmetric": True}
+        return arrays, compressed_config("mxfp4-pack-quantized", recipe)
+    return arrays, {"quant_method": method}
+
+
 def rows_fp8(method: str, *, shapes: Shapes = SHAPES) -> Sample:
     """FP8 with a scale a row (FBGEMM) or a tensor (Quark)."""
     arrays: Arrays = {}
@@ -199,6 +217,9 @@ LAYOUTS: dict[str, Maker] = {
     "aqlm-1x12": made(aqlm, 1, 12),
     **{f"torchao-{kind}": made(torchao, kind) for kind in _TORCHAO},
     "mxfp8": made(mxfp8),
+    "mxfp4-experts": made(mxfp4, "mxfp4"),
+    "mxfp4-compressed": made(mxfp4, "compressed-tensors"),
+    "mxfp4-quark": made(mxfp4, "quark"),
     "fbgemm-fp8": made(rows_fp8, "fbgemm_fp8"),
     "quark-fp8": made(rows_fp8, "quark"),
 }

@@ -173,16 +173,46 @@ def _torchao(name: str, parts: Found, settings: dict[str, Any], shape: tuple[int
     return made["a.weight"].dequantize()
 
 
-def _scaled(name: str, parts: Found, settings: dict[str, Any], shape: tuple[int, int]) -> Any:
-    """FBGEMM's and Quark's FP8, whose libraries run on GPUs alone: what Hugging Face's library multiplies."""
+def _fbgemm(name: str, parts: Found, settings: dict[str, Any], shape: tuple[int, int]) -> Any:
+    """FBGEMM's FP8, whose library runs on GPUs alone: what Hugging Face's library multiplies."""
     return parts["weight"].float() * parts["weight_scale"]
 
 
-def _mxfp8(name: str, parts: Found, settings: dict[str, Any], shape: tuple[int, int]) -> Any:
-    import torch
+def _quark(name: str, parts: Found, settings: dict[str, Any], shape: tuple[int, int]) -> Any:
+    from quark.torch.kernel.hw_emulation import hw_emulation_interface
 
-    scales = torch.exp2(parts["weight_scale"].float() - 127)
-    return parts["weight"].float() * scales.repeat_interleave(32, 1)
+    return hw_emulation_interface.dequantize_fp8_per_tensor_with_scale(parts["weight"], parts["weight_scale"])
+
+
+def _mx(name: str, parts: Found, settings: dict[str, Any], shape: tuple[int, int]) -> Any:
+    """The formats of compressed-tensors that have an exponent for 32 weights."""
+    from compressed_tensors.compressors.mxfp4.base import MXFP4PackedCompressor
+    from compressed_tensors.compressors.mxfp8.base import MXFP8QuantizationCompressor
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+
+    args = QuantizationArgs(**settings["config_groups"]["group_0"]["weights"])
+    compressor = MXFP8QuantizationCompressor if args.num_bits == 8 else MXFP4PackedCompressor
+    return compressor.decompress(parts, QuantizationScheme(targets=["Linear"], weights=args))["weight"]
+
+
+def _mxfp4(name: str, parts: Found, settings: dict[str, Any], shape: tuple[int, int]) -> Any:
+    """Without the sign of zeros, which is kept in the blocks and which ggml's decoding, by whole numbers, has not."""
+    return _signed_mxfp4(name, parts, settings, shape).float() + 0.0
+
+
+def _signed_mxfp4(name: str, parts: Found, settings: dict[str, Any], shape: tuple[int, int]) -> Any:
+    if name == "mxfp4-compressed":
+        return _mx(name, parts, settings, shape)
+    if name == "mxfp4-experts":
+        from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+
+        return convert_moe_packed_tensors(parts["blocks"], parts["scales"])[0].T
+    import torch
+    from quark.torch.kernel.hw_emulation.hw_emulation_interface import dequantize_fp4_fp6_per_group
+    from quark.torch.utils.pack import Pack_fp4
+
+    scales = torch.exp2(parts["weight_scale"].float() - 127)  # the inverse of its to_e8m0_uint8
+    return dequantize_fp4_fp6_per_group(Pack_fp4("per_group", "fp4").unpack(parts["weight"], False), scales, -1, 32)
 
 
 _DECODERS: dict[str, Callable[[str, Found, dict[str, Any], tuple[int, int]], Any]] = {
@@ -193,7 +223,8 @@ _DECODERS: dict[str, Callable[[str, Found, dict[str, Any], tuple[int, int]], Any
     "quanto": _quanto,
     "aqlm": _aqlm,
     "torchao": _torchao,
-    "mxfp8": _mxfp8,
-    "fbgemm": _scaled,
-    "quark": _scaled,
+    "mxfp8": _mx,
+    "mxfp4": _mxfp4,
+    "fbgemm": _fbgemm,
+    "quark": _quark,
 }

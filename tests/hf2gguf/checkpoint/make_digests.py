@@ -4,8 +4,8 @@
 
 Needs torch, bitsandbytes and compressed-tensors, the converter of llama.cpp v0.5.0 and one file of AutoAWQ 0.2.9
 (``packing_utils.py``; it needs nothing but torch); for the layouts, on the path, hqq 0.2.8, optimum-quanto 0.2.7,
-aqlm 1.1.7, torchao 0.18.0 and the unpacked archives of AutoAWQ 0.2.9 and GPTQModel 7.7.0. Digests are of float32
-weights, SHA-256. Names replace their own digests; without any, all are made.
+aqlm 1.1.7, torchao 0.18.0, amd-quark 0.13, transformers 5.23.0 (for GPT-OSS) and the unpacked archives of AutoAWQ 0.2.9
+and GPTQModel 7.7.0. Digests are of float32 weights, SHA-256. Names replace their own digests; with none, all are made.
 """
 
 from __future__ import annotations
