@@ -8,8 +8,11 @@ from pathlib import Path
 
 from gguf_py import KQuantsError
 
+from .checkpoint import PARTS
+
 _ID = re.compile(r"[\w.-]+/[\w.-]+")
-_WANTED = ["LICENSE*", "*.json", "*.md", "*.txt", "*.model", "*.jinja", "*.safetensors", "*.tiktoken", "*.jsonl"]
+_BESIDE = ["LICENSE*", "*.json", "*.md", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+"""What is fetched besides the weights."""
 
 
 def find(name: str) -> tuple[Path, str | None]:
@@ -39,13 +42,23 @@ def _cached(name: str) -> Path | None:
 
 def _fetched(name: str) -> Path:
     try:
-        from huggingface_hub import snapshot_download
+        from huggingface_hub import HfApi, snapshot_download
     except ImportError:
         raise KQuantsError(
             f"{name}: is neither a folder nor a model in the local Hugging Face cache, and to fetch it needs "
             "pip install 'kquants[hub]'"
         ) from None
     try:
-        return Path(snapshot_download(name, allow_patterns=_WANTED))
+        weights = _weights(HfApi().list_repo_files(name))
+        return Path(snapshot_download(name, allow_patterns=[*_BESIDE, *weights]))
     except Exception as fault:  # whatever the network and the hub may say, it is one sentence to the user
         raise KQuantsError(f"{name}: cannot be fetched from the hub ({str(fault).splitlines()[0]})") from fault
+
+
+def _weights(files: list[str]) -> list[str]:
+    """The files of weights that would be read: a hub often has the same weights two or three times."""
+    for prefix, suffix in PARTS:
+        found = [name for name in files if name.startswith(prefix) and name.endswith(suffix) and "/" not in name]
+        if found:
+            return found
+    return []

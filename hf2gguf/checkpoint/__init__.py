@@ -143,7 +143,7 @@ def open(folder: str | os.PathLike[str]) -> Checkpoint:
 def _parts(checkpoint: Checkpoint) -> tuple[list[str], dict[str, str]]:
     """The names of the files of weights, sorted, and the index's map of tensors to them (empty without an index)."""
     folder = checkpoint.dir
-    for prefix, suffix in _PARTS:
+    for prefix, suffix in PARTS:
         index_name = f"{prefix}{suffix}.index.json"
         index = checkpoint.json(index_name, MAX_JSON)
         if index is not None:
@@ -155,7 +155,7 @@ def _parts(checkpoint: Checkpoint) -> tuple[list[str], dict[str, str]]:
     raise KQuantsError(f"{folder}: has no weights, expected model*.safetensors or pytorch_model*.bin")
 
 
-_PARTS = (
+PARTS = (
     ("model", ".safetensors"),
     ("pytorch_model", ".bin"),
     ("consolidated", ".safetensors"),

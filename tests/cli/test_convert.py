@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -236,6 +236,7 @@ class Hub(BaseHTTPRequestHandler):
     """As much of the hub as a download asks for."""
 
     folder: Path
+    asked: ClassVar[list[str]] = []
 
     def do_HEAD(self) -> None:
         self.answer(body=False)
@@ -245,6 +246,7 @@ class Hub(BaseHTTPRequestHandler):
 
     def answer(self, body: bool) -> None:
         name = self.path.split("?")[0].rpartition("/")[2]
+        self.asked.append(name)
         if self.path.startswith("/api/models/acme/Tiny-1M/tree/"):
             sizes = {p.name: p.stat().st_size for p in self.folder.iterdir()}
             data = json.dumps([{"type": "file", "path": n, "size": s, "oid": n} for n, s in sizes.items()]).encode()
@@ -271,7 +273,10 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A hub on the loopback address, and an empty cache."""
-    handler = type("Served", (Hub,), {"folder": checkpoint(tmp_path, "served")})
+    folder = checkpoint(tmp_path, "served")
+    (folder / "pytorch_model.bin").write_bytes(b"the same weights once more")
+    Hub.asked.clear()
+    handler = type("Served", (Hub,), {"folder": folder})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for name in os.environ:
@@ -292,6 +297,7 @@ def test_a_hub_id_is_fetched(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     with gguf_py.open(tmp_path / "out.gguf") as f:
         assert f.metadata["general.name"] == "acme/Tiny-1M" and len(f.tensors) == 21
+    assert "model.safetensors" in Hub.asked and "pytorch_model.bin" not in Hub.asked
     lost = kquants("convert", "acme/Nothing", *arguments)
     assert lost.returncode == 1 and "acme/Nothing: cannot be fetched" in lost.stderr.splitlines()[-1]
 
