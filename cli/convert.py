@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hf2gguf.convert import Converted
     from hf2gguf.files import Shape
     from kquants.plan import Plan
+    from kquants.quantizer import Options
 
 _EPILOG = """Examples:
 
@@ -19,6 +20,7 @@ _EPILOG = """Examples:
   kquants convert Llama-3.2-1B                           into the folder, in the checkpoint's own 16 bits
   kquants convert Llama-3.2-1B --outtype f16 --outfile llama.gguf
   kquants convert Llama-3.2-1B --outtype q4_k_m --outfile llama-{ftype}.gguf
+  kquants convert Llama-3.2-1B --outtype iq3_xxs --imatrix imatrix.gguf --outfile llama.gguf
   kquants convert HuggingFaceTB/SmolLM2-135M --dry-run   from the local Hugging Face cache
 
 f32, f16, bf16, q8_0, tq1_0 and tq2_0 are the files of llama.cpp's convert_hf_to_gguf.py, its shards and its big-endian
@@ -46,6 +48,7 @@ def _place(context: click.Context, option: click.Parameter, text: str | None) ->
     metavar="TYPE",
     help="auto (the checkpoint's own 16 bits), f32, f16, bf16, q8_0, tq1_0, tq2_0, or any file type of quantize.",
 )
+@click.option("--imatrix", type=click.Path(), metavar="FILE", help="Importance matrix, for a file type of quantize.")
 @click.option("--threads", type=click.IntRange(1), help="Threads to use; all cores by default.")
 @click.option("--model-name", metavar="NAME", help="Name to put into the file instead of the folder's.")
 @click.option("--metadata", type=click.Path(path_type=Path), metavar="FILE", help="JSON of general.* keys to set.")
@@ -66,6 +69,7 @@ def command(
     checkpoint: str | None,
     outfile: Path | None,
     outtype: str,
+    imatrix: str | None,
     threads: int | None,
     model_name: str | None,
     metadata: Path | None,
@@ -92,7 +96,7 @@ def command(
     page = definition.load(architecture) if architecture is not None else None
     folder, hub_id = hub.find(checkpoint)
     plain, quantized = _types(outtype)
-    wanted = _shape(shape, quantized)
+    wanted, options = _shape(shape, quantized), _options(imatrix, quantized, shape["dry_run"])
     with checkpoints.open(folder) as opened:
         made = prepare(
             opened,
@@ -106,9 +110,20 @@ def command(
             outfile = Path(f"{hub_id.replace('/', '-')}-{{ftype}}.gguf")
         path = named(outfile, folder, made, shape["vocab_only"], quantized)
         again = quantized is None and plain in ("auto", "f32", "f16", "bf16")
-        files = plan(made, path, wanted, quantized)
+        files = plan(made, path, wanted, quantized, options)
         _spare(folder, files)
         _write(made, files, shape, threads, quiet, again)
+
+
+def _options(imatrix: str | None, quantized: str | None, dry_run: bool) -> Options | None:
+    if quantized is None:
+        if imatrix is not None:
+            raise click.UsageError("--imatrix is for a file type of quantize, such as iq3_xxs")
+        return None
+    from kquants.imatrix import load
+    from kquants.quantizer import Options
+
+    return Options(imatrix=load(imatrix) if imatrix is not None else None, imatrix_later=dry_run)
 
 
 def _spare(folder: Path, plan: Plan) -> None:

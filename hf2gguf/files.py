@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gguf_py import Field, KQuantsError, TensorInfo, TensorType, ValueType, lay_out, shards
 from gguf_py.layout import Layout, stated_alignment
@@ -15,6 +16,9 @@ from kquants.plan import Item, Output, Plan
 from kquants.source import Bytes, converted
 
 from .convert import Converted
+
+if TYPE_CHECKING:
+    from kquants.quantizer import Options
 
 
 def named(
@@ -58,7 +62,9 @@ class Shape:
         return "big" if self.big_endian else "little"
 
 
-def plan(made: Converted, path: Path, shape: Shape, quantized: str | None = None) -> Plan:
+def plan(
+    made: Converted, path: Path, shape: Shape, quantized: str | None = None, options: Options | None = None
+) -> Plan:
     """The plan of one file or of shards, of the converter's type or ``quantized`` to a file type on the way.
 
     Shards and byte order of the former are those of upstream's converter; of the latter those that llama-gguf-split
@@ -72,7 +78,7 @@ def plan(made: Converted, path: Path, shape: Shape, quantized: str | None = None
         from kquants.quantizer import quantized as quantize
 
         sources = {name: converted(source, type_) for name, (source, type_) in made.tensors.items()}
-        whole = quantize(path, made.fields, sources, quantized, partial(_quantized, shape))
+        whole = quantize(path, made.fields, sources, quantized, options, partial(_quantized, shape))
     if (shape.max_size or shape.max_tensors) and len(whole.outputs) == 1:
         return replace(whole, notes=(*whole.notes, "the model fits in one file"))
     return whole

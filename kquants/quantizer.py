@@ -99,6 +99,7 @@ def quantized(
     fields: Iterable[Field],
     sources: Mapping[str, Source],
     kind: str | FileType,
+    options: Options | None = None,
     arrange: Arrange | None = None,
 ) -> Plan:
     """The plan for a model that is not in a file yet: its metadata, and its tensors as a file would hold them.
@@ -106,7 +107,7 @@ def quantized(
     ``arrange`` makes the files of the path, the metadata and the tensors; one file by default.
     """
     tensors = [_Tensor(n, as_ggml(TensorInfo(n, s.type, s.shape)), s) for n, s in sources.items()]
-    outputs, notes = _outputs(path, list(fields), tensors, kind, Options(), arrange)
+    outputs, notes = _outputs(path, list(fields), tensors, kind, options or Options(), arrange)
     return Plan(tuple(outputs), tuple(notes))
 
 

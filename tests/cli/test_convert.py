@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 import gguf_py
@@ -119,6 +121,22 @@ def test_quantized_into_one_shard_is_the_whole_file(tmp_path: Path) -> None:
     assert one.read_bytes() == whole.read_bytes()
     both = kquants("convert", TINY, "--outtype", "q4_0", "--split-max-size", "1G", "--split-max-tensors", "9")
     assert both.returncode == 2 and "exclude each other" in both.stderr
+
+
+def test_one_pass_with_an_importance_matrix(tmp_path: Path) -> None:
+    f16, two, one, matrix = (tmp_path / name for name in ("f16.gguf", "two.gguf", "one.gguf", "imatrix.dat"))
+    done("convert", TINY, "--outtype", "f16", "--outfile", f16)
+    with gguf_py.open(f16) as f:
+        entries = {name: t.shape[-1] for name, t in f.tensors.items() if len(t.shape) > 1}
+    data = struct.pack("<i", len(entries))
+    for name, columns in entries.items():
+        sums = np.random.default_rng(columns).uniform(0.5, 2, columns).astype("<f4")
+        data += struct.pack("<i", len(name)) + name.encode() + struct.pack("<2i", 1, columns) + sums.tobytes()
+    matrix.write_bytes(data)
+    done("quantize", f16, two, "iq2_xs", "--imatrix", matrix)
+    done("convert", TINY, "--outtype", "iq2_xs", "--imatrix", matrix, "--outfile", one)
+    assert one.read_bytes() == two.read_bytes()
+    assert kquants("convert", TINY, "--outtype", "f16", "--imatrix", matrix).returncode == 2
 
 
 @pytest.mark.parametrize("kind", make_endian.RUNS)
