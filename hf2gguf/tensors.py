@@ -190,13 +190,14 @@ class _Mapper:
                 continue
             operation, texts = steps[at]
             arguments = [evaluate(t, inner) for t in texts]
+            order = pattern.order if operation != "stack" or len(arguments) < 2 else arguments[1]
             if operation == "stack":
                 prefix, wanted, place, join = pattern.text.split("{e}")[0], arguments[0], numbers["e"], transform.stack
             else:
                 join = arithmetic.product if operation == "product" else transform.concat
                 prefix, (place, wanted) = text.split(" ")[0], arguments
             group = self.groups.setdefault(_filled(prefix, inner) + suffix, {})
-            merge = group.setdefault(name, _Merge(pattern.order, name, wanted, join, steps[at + 1 :], inner))
+            merge = group.setdefault(name, _Merge(order, name, wanted, join, steps[at + 1 :], inner))
             merge.parts[place] = made
             yield from self._complete(_filled(prefix, inner) + suffix, self.sizes.get(prefix, 1))
 

@@ -22,7 +22,7 @@ from .blocks import mxfp4_rows, nvfp4
 from .folder import shown
 from .packed import Compressed, compressed
 from .plain import Floats, computed, scales_of
-from .scaled import scaled
+from .scaled import ranked, scaled
 from .stored import Stored
 
 Tensors = Mapping[str, Stored]
@@ -124,7 +124,9 @@ def by_parts(stored: Tensors, recipes: Sequence[Recipe], algorithms: Mapping[str
                 scale = replace(scale, dtype="F8_E8M0")
             blocks = [(), *(r.block for r in recipes), *([(1, 32)] if exponents else [])]
             zero, flat = other["_zero_point"], _flat(scale, weight)
-            weights[target] = partial(_first, [partial(scaled, weight, flat, block, zero) for block in blocks])
+            ways = [partial(scaled, weight, flat, block, zero) for block in blocks]
+            cut = [partial(ranked, weight, flat, r.block) for r in recipes if r.block]
+            weights[target] = partial(_first, ways[:1] + cut + ways[1:])
     for base in bases(weights, "_packed"):
         part(stored, base + "_scale")
     first = {name: weights.pop(name) for name in factors}

@@ -6,6 +6,7 @@ Arithmetic: float32(weight) * float32(scale), as upstream computes it (``convers
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -41,6 +42,34 @@ def scaled(
         return values * _spread(scale, weight, steps, lo, hi)
 
     return computed(weight.shape, rows, weight, type_name)
+
+
+def ranked(weight: Stored, scale: Stored, block: Sequence[int]) -> Source:
+    """The same of a matrix that was cut into 8 or 4 pieces of rows before its blocks were: each begins blocks anew."""
+    fit = len(weight.shape) == len(scale.shape) == 2 and all(type(size) is int and size > 0 for size in block)
+    height = weight.shape[0] if fit else 1
+    for ranks in (8, 4):
+        rows, lines = height // ranks, -(-(height // ranks) // block[0]) if fit else 1
+        if height % ranks == 0 and scale.shape[0] == ranks * lines:
+            break
+    else:
+        return scaled(weight, scale, block)
+    cuts = [(_cut(weight, k * rows, rows), _cut(scale, k * lines, lines)) for k in range(ranks)]
+    pieces = [scaled(piece, its_scale, block) for piece, its_scale in cuts]
+
+    def read(lo: int, hi: int) -> Floats:
+        parts = [
+            pieces[k].rows(max(lo - k * rows, 0), min(hi - k * rows, rows)) for k in range(lo // rows, -(-hi // rows))
+        ]
+        return np.concatenate(parts).view(np.float32)
+
+    return computed(weight.shape, read, weight)
+
+
+def _cut(stored: Stored, first: int, count: int) -> Stored:
+    """Rows of a matrix."""
+    at = stored.offset + first * stored.columns * stored.kind.itemsize
+    return replace(stored, offset=at, shape=(count, stored.columns))
 
 
 def _steps(weight: Stored, scale: Stored, block: Sequence[int]) -> list[int]:

@@ -22,7 +22,7 @@ from ..models import (
     two_norms,
 )
 from .latent import latent
-from .table import LLAMA3, add, bpe, with_tokens
+from .table import LLAMA3, ZOO, add, bpe, with_tokens
 
 FOUR = {"num_hidden_layers": 4, "sliding_window": 128}
 SINKS = {f"model.layers.{i}.self_attn.sinks": (HEADS,) for i in range(4)}
@@ -88,6 +88,30 @@ add("tiny-mimo2", bpe("MiMoV2FlashForCausalLM", "mimo_as_written", head_dim=SIZE
     | norm(f"{p}.post_attention_layernorm") | (gated(p) if p.endswith("0") else experts(p, 4)
     | {f"{p}.mlp.gate.e_score_correction_bias": (4,)})) | MIMO, "gpt2",
     dtypes={"e_score_correction_bias": "F32"})  # fmt: skip
+
+
+def mimo_packed(p: str) -> Shapes:
+    """A layer as published: FP8 that was cut among four processors before its blocks were, experts in MXFP4."""
+    keys = 2 if p.endswith("1") else 4
+    made = {n: s for n, s in mimo(p, p.endswith("1")).items() if "_proj" not in n or "o_proj" in n}
+    rows = HEADS * SIZE + keys * (SIZE + 8)
+    made |= linear(f"{p}.self_attn.qkv_proj", rows, HIDDEN) | {f"{p}.self_attn.qkv_proj.weight_scale_inv": (4, 1)}
+    made |= norm(f"{p}.post_attention_layernorm")
+    if p.endswith("0"):
+        return made | gated(p)
+    made |= linear(f"{p}.mlp.gate", 4, HIDDEN) | {f"{p}.mlp.gate.e_score_correction_bias": (4,)}
+    for e in range(4):
+        for part, out, inside in (("gate", 32, HIDDEN), ("up", 32, HIDDEN), ("down", HIDDEN, 32)):
+            q = f"{p}.mlp.experts.{e}.{part}_proj.weight"
+            made |= {q: (out, inside // 2), f"{q}_scale": (out, inside // 32)}
+    return made
+
+
+add("mimo2-packed", ZOO["tiny-mimo2"].config | {"num_key_value_heads": 4, "quantization_config": {"quant_method": "fp8",
+    "fmt": "e4m3", "weight_block_size": [128, 128], "store_dtype": "mxfp4", "mxfp4_block_size": 32}}, ends(BPE)
+    | layers(mimo_packed) | MIMO, "gpt2", dtypes={"e_score_correction_bias": "F32", "qkv_proj.weight": "F8_E4M3",
+    "_scale_inv": "F32", "weight_scale": "U8"} | {f"experts.{e}.{part}_proj.weight": "U8" for e in range(4)
+    for part in ("gate", "up", "down")})  # fmt: skip
 
 
 def step(p: str) -> Shapes:
