@@ -44,7 +44,7 @@ def glance(out: Console, model: ShardSet) -> None:
 
 
 def _architecture(told: Mapping[str, Any]) -> str | None:
-    parts = [told.get("architecture", "not stated")]
+    parts = [str(told.get("architecture", "not stated"))]
     for key, unit in (("layers", "layers"), ("width", "wide"), ("heads", "heads")):
         if key in told:
             parts.append(f"{told[key]} {unit}")

@@ -148,10 +148,11 @@ def _cache(fields: Mapping[str, Field], architecture: Any) -> int | None:
     causal = fields.get(f"{architecture}.attention.causal")
     if not layers or not context or not key or kv is None or (causal is not None and not causal.value):
         return None
-    counts = [kv.value] * layers if kv.count is None else kv.first(layers)
+    counts = [kv.value] if kv.count is None else kv.first(layers)
     if not all(type(count) is int for count in counts):
         return None
-    return 2 * context * sum(counts) * (key + (number("attention.value_length") or key)) or None
+    total = sum(counts) * (layers if kv.count is None else 1)
+    return 2 * context * total * (key + (number("attention.value_length") or key)) or None
 
 
 def file_type(number: Any) -> str | None:

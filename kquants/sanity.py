@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 import gguf_py
-from gguf_py import GGUFFile, KQuantsError, ShardSet, Tensor
+from gguf_py import GGUFFile, KQuantsError, ShardSet, Tensor, ValueType
 
 Outcome = Literal["passed", "failed", "not applicable"]
 LONGEST_NAME = 63
@@ -201,8 +201,9 @@ def _layers(model: ShardSet) -> Faults:
         raise NotApplicable("no tensor belongs to a layer")
     for which, layers in found.items():
         expected = stated if which != "dec" else _number(model, "decoder_block_count") or stated
-        if layers != set(range(expected)):
-            odd = sorted(layers.symmetric_difference(range(expected)))
+        missing = (n for n in range(expected) if n not in layers)  # a file may state any number
+        odd = sorted({*itertools.islice(missing, ENOUGH), *(n for n in layers if n >= expected)})
+        if odd:
             shown = ", ".join(map(str, odd[:ENOUGH]))
             yield f"block_count is {expected}, the tensors have {len(layers)} layers (odd: {shown})"
     return f"{stated} layers, all there"
@@ -270,10 +271,16 @@ _OTHER_HEADS = ("q_lora_rank", "kv_lora_rank", "key_length_swa", "key_length_mla
 
 
 def _tokens(model: ShardSet) -> Sequence[str]:
-    tokens = model.metadata.get("tokenizer.ggml.tokens")
-    if tokens is None:
+    if "tokenizer.ggml.tokens" not in model.fields:
         raise NotApplicable("the file has no tokenizer")
-    return tokens if not isinstance(tokens, np.ndarray) else []
+    return _texts(model, "tokens")
+
+
+def _texts(model: ShardSet, name: str) -> Sequence[str]:
+    """The strings of a key of the tokenizer; none when it has something else."""
+    field = model.fields.get(f"tokenizer.ggml.{name}")
+    texts: Sequence[str] = () if field is None or field.item is not ValueType.STRING else field.value
+    return texts
 
 
 def _tokenizer(model: ShardSet) -> Faults:
@@ -281,6 +288,10 @@ def _tokenizer(model: ShardSet) -> Faults:
     kind = model.metadata.get("tokenizer.ggml.model")
     if not isinstance(kind, str):
         yield f"tokenizer.ggml.model is {kind!r}, expected a name"
+    for key in ("tokens", "merges"):
+        field = model.fields.get(f"tokenizer.ggml.{key}")
+        if field is not None and field.item is not ValueType.STRING:
+            yield f"tokenizer.ggml.{key} is {field.type_name}, expected ARRAY of STRING"
     for key in ("scores", "token_type"):
         field = model.fields.get(f"tokenizer.ggml.{key}")
         if field is not None and field.count != len(tokens):
@@ -288,7 +299,7 @@ def _tokenizer(model: ShardSet) -> Faults:
     known = set(tokens)
     if len(known) < len(tokens):
         yield f"{len(tokens) - len(known):,} tokens come twice"
-    merges = model.metadata.get("tokenizer.ggml.merges", ())
+    merges = _texts(model, "merges")
     for number, merge in enumerate(merges):
         left, space, right = _halves(merge)
         if not space or left not in known or right not in known or left + right not in known:

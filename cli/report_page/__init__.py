@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gguf_py import KQuantsError, ShardSet, Tensor
+from gguf_py import KQuantsError, ShardSet, Tensor, ValueType
 from kquants.figures import (
     CHUNK,
     GROUP,
@@ -60,7 +60,7 @@ def describe(
         rows.append(row)
         lost += [] if departure is None else [departure]
         progress(tensor)
-    tokens = file.metadata.get("tokenizer.ggml.tokens")
+    tokens = file.fields.get("tokenizer.ggml.tokens")
     kinds = file.metadata.get("tokenizer.ggml.token_type")
     return {
         "file": _place(file),
@@ -68,8 +68,8 @@ def describe(
         "facts": _facts(file) + ([("relative RMS error", f"{together(lost):.3%}")] if lost else []),
         "tensors": rows,
         "metadata": [{"key": k, "type": kind(f), "value": brief(f, LONG)} for k, f in file.fields.items()],
-        "tokens": list(tokens) if tokens is not None and not isinstance(tokens, np.ndarray) else None,
-        "token_types": [] if kinds is None else np.asarray(kinds).tolist(),
+        "tokens": list(tokens.value) if tokens is not None and tokens.item is ValueType.STRING else None,
+        "token_types": _unusual(kinds) if isinstance(kinds, np.ndarray) and kinds.dtype.kind == "i" else None,
         "templates": _templates(file),
         "footer": f"Made by kquants from {_place(file)}" + (f", compared with {_place(source)}." if source else "."),
     }
@@ -147,6 +147,12 @@ def _templates(file: ShardSet) -> list[tuple[str, str]]:
     prefix = "tokenizer.chat_template"
     found = [(k, v) for k, v in file.metadata.items() if k.startswith(prefix) and isinstance(v, str)]
     return [(key[len(prefix) + 1 :] or "default", text) for key, text in found]
+
+
+def _unusual(kinds: Any) -> dict[int, int]:
+    """Kinds of tokens by id, those of a vocabulary's great many normal ones (1) left out."""
+    ids = np.flatnonzero(kinds != 1)
+    return dict(zip(ids.tolist(), kinds[ids].tolist(), strict=True))
 
 
 def _tensor(tensor: Tensor, source: Tensor | None) -> tuple[dict[str, Any], Departure | None]:

@@ -299,11 +299,12 @@ function drawTokens() {
   if (!tokens) return;
   $("vocabulary").hidden = false;
   const kinds = ["", "normal", "unknown", "control", "user defined", "unused", "byte"];
+  const kind = (t) => (data.token_types && kinds[data.token_types[t.id] ?? 1]) || "";
   const list = tokens.map((text, id) => ({ id, text }));
   const columns = [
     { label: "id", number: true, key: (t) => t.id, show: (t) => t.id },
     { label: "token", key: (t) => t.text, show: (t) => make("code", { className: "token" }, visible(t.text)), className: "long" },
-    { label: "kind", key: (t) => kinds[data.token_types[t.id]] || "", show: (t) => kinds[data.token_types[t.id]] || "" },
+    { label: "kind", key: kind, show: kind },
   ];
   const say = (found) => { $("token-count").textContent = `${whole.format(found)} of ${whole.format(tokens.length)} tokens` + (found > MOST_TOKENS ? `, the first ${MOST_TOKENS} shown` : ""); };
   const redraw = sortable($("token-table"), columns, list.slice(0, MOST_TOKENS), null);

@@ -50,7 +50,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         Field.of("general.name", HOSTILE),
         Field.of("llama.block_count", 11),
         Field.of("tokenizer.ggml.tokens", [f"token{i}" for i in range(700)] + [HOSTILE]),
-        Field.of("tokenizer.ggml.token_type", np.ones(701, np.int32)),
+        Field.of("tokenizer.ggml.token_type", np.array([1] * 700 + [3], np.int32)),
         Field.of("tokenizer.chat_template", "{% for m in messages %}{{ m.content }}{# note #}{% endfor %}" + HOSTILE),
     ]
     source, quantized = place / "source.gguf", place / "quantized.gguf"
@@ -226,6 +226,8 @@ def test_the_vocabulary_is_searched(window: Browser, page: Path) -> None:
     texts = "return [...document.querySelectorAll('#token-table tbody tr')].map(r => r.cells[1].textContent)"
     assert window.run(texts) == ["token69", *(f"token69{i}" for i in range(10))]
     window.press(*["\ue003"] * 10, *"onerror")
+    kinds = "return [...document.querySelectorAll('#token-table tbody tr')].map(r => r.cells[2].textContent)"
+    assert window.run(kinds) == ["control"]
     assert window.run(texts) == [HOSTILE.replace("\x1b", "\\x1b")], "what cannot be seen is spelled"
 
 
