@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 
 def decoder(dtype: str) -> Callable[[Any, Any], None]:
-    """``decode`` for a NumPy dtype: each number becomes the nearest float32."""
+    """``decode`` for a NumPy dtype: each number becomes the nearest float32, which may be infinite."""
 
     def decode(blocks: Any, out: Any) -> None:
-        out[...] = blocks.view(dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            out[...] = blocks.view(dtype)
 
     return decode
 
