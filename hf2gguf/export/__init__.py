@@ -108,7 +108,8 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
     if (pooling := config.pop(POOLING, None)) is not None:
         _write_pooling(folder, pooling)
     for name, numbers in config.pop(WEIGHTS, {}).items():
-        shards[-1][name] = constant(numbers)
+        if isinstance(numbers, list):  # and not only that there is such a tensor
+            shards[-1][name] = constant(numbers)
     _write_card(file, folder, config.pop(CARD_TEXT, ""), origin.scheme)
     if any(source.type == blocks.MXFP4 for source in sources.values()):
         config["quantization_config"] = blocks.CONFIG

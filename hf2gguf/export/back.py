@@ -203,8 +203,10 @@ class Back:
             yield from self._at(node, target)
 
     def _sliced(self, node: ast.Subscript, target: Any) -> Iterator[Change]:
-        """``(list + padding)[:n]``: the list, without padding at its end."""
-        if isinstance(target, list) and isinstance(node.value, ast.BinOp):
+        """``(list + padding)[:n]``: the list, without padding at its end; ``list[:n]``: the list."""
+        if isinstance(target, list) and not isinstance(node.value, ast.BinOp):
+            yield from self.value(node.value, target)
+        elif isinstance(target, list) and isinstance(node.value, ast.BinOp):
             items = list(target)
             while items and not items[-1]:
                 items.pop()

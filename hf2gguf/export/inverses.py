@@ -198,5 +198,5 @@ INVERSES: dict[str, Callable[[Source, Step], Source | None]] = {
     "neg_exp": neg_exp,
     "ternary": ternary,
     "negate_half": lambda source, step: apply(step.name, source, step.arguments),
-    **dict.fromkeys(("f32", "plain", "once", "unless_same", "when"), _same),
+    **dict.fromkeys(("f32", "i32", "plain", "once", "unless_same", "when"), _same),
 }

@@ -48,6 +48,8 @@ def loop(back: Back, node: ast.ListComp, target: Any) -> Iterator[Change]:
             if len(values) <= 1:  # one value where something holds, another elsewhere
                 element, held = test, [item != usual for item in target]
                 changes = list(back.value(body, values.pop())) if values else [{}]
+        case ast.BoolOp(op=ast.Or(), values=[*_, last]):  # others of the reasons may hold nowhere
+            yield from _membership(back, over, last, held, [{}])
     yield from _membership(back, over, element, held, changes)
     ones, known = _unknown_as_one(back, element, over.target.id)
     for chosen in _choices(known, element, over, held):

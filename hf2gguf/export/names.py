@@ -42,8 +42,12 @@ class _Candidate:
 
 
 def facts(page: Definition, sources: Mapping[str, Source]) -> list[Fact]:
-    """What the sizes of stacked tensors say about expressions of the page."""
+    """What the sizes of stacked tensors, and types that the page may force, say about expressions of the page."""
     found: dict[str, Fact] = {}
+    for of, text in page.types.items():
+        forced = {s.type.name == "F32" for n, s in sources.items() if re.fullmatch(of, n)}
+        if text.startswith("=") and len(forced) == 1:
+            found[text] = Fact(text[1:], "F32" if forced.pop() else None)
     stems = set[str]()
     for text, targets in _routes(page):
         for target in targets:
@@ -65,12 +69,13 @@ def tensors(page: Definition, scope: Scope, sources: Mapping[str, Source]) -> li
     begins. Raises KQuantsError naming a tensor that cannot be taken back.
     """
     wanted = [name for name in sources if name not in page.generate]
-    # Experts one by one where a page knows them so, unless their order tells that they were together.
-    shards = _shards(page, scope, sources, singly=True)
-    if _order(page, scope, shards) == wanted:
-        return shards
-    others = _shards(page, scope, sources, singly=False)
-    return others if _order(page, scope, others) == wanted else shards
+    # Experts one by one where a page knows them so, unless their order tells of other names, or of one tensor.
+    ways: list[list[dict[str, Source]]] = []
+    for singly, place in ((True, 0), (True, -1), (False, 0)):
+        ways.append(_shards(page, scope, sources, singly, place))
+        if _order(page, scope, ways[-1]) == wanted:
+            return ways[-1]
+    return ways[0]
 
 
 def _order(page: Definition, scope: Scope, shards: Sequence[Mapping[str, Source]]) -> list[str]:
@@ -82,7 +87,9 @@ def _order(page: Definition, scope: Scope, shards: Sequence[Mapping[str, Source]
         return []
 
 
-def _shards(page: Definition, scope: Scope, sources: Mapping[str, Source], *, singly: bool) -> list[dict[str, Source]]:
+def _shards(
+    page: Definition, scope: Scope, sources: Mapping[str, Source], singly: bool, place: int
+) -> list[dict[str, Source]]:
     left = [name for name in sources if name not in page.generate]
     groups: list[dict[str, Source]] = []
     stacked, taken = "", set[str]()
@@ -96,12 +103,13 @@ def _shards(page: Definition, scope: Scope, sources: Mapping[str, Source], *, si
                 wanting = wanting or found
             else:
                 fitting += [candidate] if candidate is not None and not taken & set(candidate.made) else []
-        chosen = max(fitting, key=lambda c: bool(c.stack) is singly, default=None)
-        if chosen is None and wanting is not None:
+        if not fitting and wanting is not None:
             raise wanting
-        if chosen is None:
+        if not fitting:
             what = f"tensor {left[0]!r} of shape {list(sources[left[0]].shape)}"
             raise KQuantsError(f"{what}: the page of {page.name} does not say what it was in a checkpoint")
+        experts = [candidate for candidate in fitting if candidate.stack]
+        chosen = experts[place] if experts and singly else next((c for c in fitting if not c.stack), fitting[0])
         taken |= set(chosen.made)
         left = [name for name in left if name not in chosen.covers]
         if chosen.stack and chosen.stack == stacked:
@@ -172,7 +180,7 @@ def _made(
         raise
     except KQuantsError:
         return None
-    found = None if whole is None else original(filled(text, inner) + suffix, page)
+    found = None if whole is None else original(filled(text, inner) + suffix, page, scope)
     return None if found is None or whole is None else _Candidate(covers, {found: whole})
 
 
@@ -211,7 +219,7 @@ def _parts(
     made: dict[str, Source] = {}
     for text, steps in joined[: evaluate(first.steps[-1][1][1], scope)]:
         part = undone([_share(whole, len(made), len(joined))], [steps], scope)
-        name = original(filled(text, scope) + suffix, page)
+        name = original(filled(text, scope) + suffix, page, scope)
         if name is None or part is None:
             return None
         made[name] = part
@@ -240,7 +248,7 @@ def _stacked(
     made: dict[str, Source] = {}
     for e, matrix in enumerate(_split(parts[0])):
         whole = undone([matrix], pipes, scope)
-        name = original(filled(text, scope.over(e=e)) + suffix, page)
+        name = original(filled(text, scope.over(e=e)) + suffix, page, scope)
         if whole is None or name is None:
             return None
         made[name] = whole

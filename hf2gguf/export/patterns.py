@@ -57,7 +57,7 @@ def filled(text: str, scope: Scope) -> str:
     return HOLE.sub(lambda hole: str(evaluate(hole[1], scope)), text)
 
 
-def original(known: str, page: Definition) -> str | None:
+def original(known: str, page: Definition, scope: Scope) -> str | None:
     """A checkpoint's name for what the patterns know as ``known``; None if converting would not find it.
 
     Endings are those that models have been published with, prefixes are left away.
@@ -66,8 +66,9 @@ def original(known: str, page: Definition) -> str | None:
     behind = [known]
     for pattern, into in page.rename:
         literal = _LITERAL.fullmatch(pattern)
-        if literal is None or not into or "\\" in into or "{" in into:
+        if literal is None or not into or "\\" in into:
             continue
+        into = filled(into, scope)
         text = literal["text"].replace("\\.", ".")
         if literal["end"] and known.endswith(into) and into not in SUFFIXES:
             before.append(known.removesuffix(into) + text)
@@ -75,4 +76,6 @@ def original(known: str, page: Definition) -> str | None:
             behind.append(text + known.removeprefix(into))
         elif not literal["end"] and not literal["start"]:
             behind.append(known.replace(into, text))
-    return next((name for name in [*before, *behind] if list(kept([name], page)) == [(name, known)]), None)
+    asked = " ".join(page.derived.values())  # whether a tensor is there by its name
+    names = sorted([*before, *behind], key=lambda name: f"'{name}'" not in asked)
+    return next((name for name in names if list(kept([name], page, scope)) == [(name, known)]), None)

@@ -132,5 +132,5 @@ def test_the_configuration_reads_like_one(tmp_path: Path) -> None:
 
 
 def test_each_operation_has_a_way_back() -> None:
-    """But one that ``names`` takes back, one whose page has another beside it, and one that makes no weights."""
-    assert OPERATIONS.keys() - {*ROWS, *COLUMNS, *INVERSES} == {"filled", "centered", "i32"}
+    """But one that ``names`` takes back, and one whose page has another way beside it."""
+    assert OPERATIONS.keys() - {*ROWS, *COLUMNS, *INVERSES} == {"filled", "centered"}
