@@ -69,7 +69,7 @@ def describe(
         "tensors": rows,
         "metadata": [{"key": k, "type": kind(f), "value": brief(f, LONG)} for k, f in file.fields.items()],
         "tokens": list(tokens.value) if tokens is not None and tokens.item is ValueType.STRING else None,
-        "token_types": _unusual(kinds) if isinstance(kinds, np.ndarray) and kinds.dtype.kind == "i" else None,
+        "token_types": _digits(kinds) if isinstance(kinds, np.ndarray) and kinds.dtype.kind == "i" else "",
         "templates": _templates(file),
         "footer": f"Made by kquants from {_place(file)}" + (f", compared with {_place(source)}." if source else "."),
     }
@@ -149,10 +149,9 @@ def _templates(file: ShardSet) -> list[tuple[str, str]]:
     return [(key[len(prefix) + 1 :] or "default", text) for key, text in found]
 
 
-def _unusual(kinds: Any) -> dict[int, int]:
-    """Kinds of tokens by id, those of a vocabulary's great many normal ones (1) left out."""
-    ids = np.flatnonzero(kinds != 1)
-    return dict(zip(ids.tolist(), kinds[ids].tolist(), strict=True))
+def _digits(kinds: Any) -> str:
+    """Kinds of tokens, a digit each: 0 for what is none."""
+    return np.where((kinds > 0) & (kinds < 10), kinds + ord("0"), ord("0")).astype(np.uint8).tobytes().decode()
 
 
 def _tensor(tensor: Tensor, source: Tensor | None) -> tuple[dict[str, Any], Departure | None]:

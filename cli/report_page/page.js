@@ -299,7 +299,7 @@ function drawTokens() {
   if (!tokens) return;
   $("vocabulary").hidden = false;
   const kinds = ["", "normal", "unknown", "control", "user defined", "unused", "byte"];
-  const kind = (t) => (data.token_types && kinds[data.token_types[t.id] ?? 1]) || "";
+  const kind = (t) => kinds[data.token_types[t.id]] || "";
   const list = tokens.map((text, id) => ({ id, text }));
   const columns = [
     { label: "id", number: true, key: (t) => t.id, show: (t) => t.id },
