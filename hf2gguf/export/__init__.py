@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,7 +210,8 @@ def _write_safetensors(path: Path, tensors: Mapping[str, Source], progress: Call
 
 
 def _again(file: GGUFFile, folder: Path, model_class: str, outtype: str, rounded: bool) -> Exported:
-    with checkpoints.open(folder) as opened:
+    with checkpoints.open(folder) as opened, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they name a folder that is about to have another name
         try:
             made = prepare(opened, outtype, vocab_only=not file.tensors)
             planned = plan(made, Path(file.path), Shape(vocab_only=not file.tensors))
