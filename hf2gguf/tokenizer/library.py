@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,6 +70,9 @@ class Tokenizer:
         name = pre.recognized(self.encodings())
         if name is not None:
             return name
+        if self.document["model"].get("type") == "WordPiece":
+            warnings.warn(f"{self.path}: unknown pre-tokenizer, and llama.cpp has one for all WordPiece", stacklevel=2)
+            return "default"
         return pre.inferred(self.backend.pre_tokenizer, bool(self.document["model"].get("ignore_merges")), self.path)
 
     def encodings(self) -> Iterator[Sequence[int]]:
@@ -196,7 +200,10 @@ def _reduced(document: dict[str, Any], config: Mapping[str, Any], path: Path) ->
 
 
 def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:
-    """Add the tokens that only ``tokenizer_config.json`` has, in the order of their ids, then the named ones."""
+    """Add the tokens that ``tokenizer_config.json`` has, in the order of their ids, then the named ones.
+
+    Source: ``TokenizersBackend`` of transformers 5.23.
+    """
     from tokenizers import AddedToken
 
     there = backend.get_added_tokens_decoder()
@@ -207,12 +214,18 @@ def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:
         same = there.get(int(token_id))
         if same is None or any(getattr(same, part) != getattr(token, part) for part in ("content", *flags)):
             tokens.append(token)
-    known = {token.content for token in [*there.values(), *tokens]}
-    for kind in special.KINDS:
-        entry = config.get(f"{kind}_token")
-        text = entry.get("content") if isinstance(entry, dict) else entry
-        if isinstance(text, str) and text not in known:
-            known.add(text)
-            tokens.append(AddedToken(text, special=True, normalized=False))
     if tokens:
         backend.add_tokens(tokens)
+    for entry in _named(config):  # whatever was said of them: what has a name is special
+        given = {flag: entry[flag] for flag in flags if flag in entry} if isinstance(entry, dict) else _SPECIAL
+        backend.add_special_tokens([AddedToken(entry["content"] if isinstance(entry, dict) else entry, **given)])
+
+
+_SPECIAL = {"special": True, "normalized": False}
+
+
+def _named(config: Mapping[str, Any]) -> list[Any]:
+    """The tokens that have a name, texts or objects with their texts: the usual ones and a model's own."""
+    usual = [config.get(f"{kind}_token") for kind in special.KINDS]
+    own = [v for k, v in config.items() if k.endswith("_token") and k[:-6] not in special.KINDS and isinstance(v, str)]
+    return [entry for entry in (*usual, *own) if isinstance(entry, str | dict) and entry]

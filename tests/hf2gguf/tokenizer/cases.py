@@ -73,6 +73,16 @@ _FALLBACK = {
     },
 }
 
+
+def _with_plain(path: Path) -> dict[str, Any]:
+    """GPT-2's tokenizer with added tokens that are not special there."""
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    texts = ("▁pad ", "<turn>", "<tool>", "▁none ")
+    document["added_tokens"] += [added(50000 + i, text, normalized=i % 2 == 0) for i, text in enumerate(texts)]
+    document["added_tokens"].sort(key=lambda token: token["id"])
+    return document
+
+
 Files = dict[str, Path | str | dict[str, Any]]
 Case = tuple[Files, dict[str, Any], str]
 
@@ -96,6 +106,20 @@ CASES: dict[str, Case] = {
         },
         config("LlamaForCausalLM", "llama", 4096),
         "any",
+    ),
+    "named-tokens": (
+        {
+            "tokenizer.json": _with_plain(SMALL / "gpt2" / "tokenizer.json"),
+            "tokenizer_config.json": {
+                "tokenizer_class": "GPT2Tokenizer",
+                "eos_token": "<|endoftext|>",
+                "pad_token": "▁pad ",
+                "eot_token": "<turn>",
+                "additional_special_tokens": ["<tool>"],
+            },
+        },
+        config("Qwen3ForCausalLM", "qwen3", 50257),
+        "gpt2",
     ),
     "empty-templates": (
         PIECES
