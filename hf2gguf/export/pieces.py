@@ -94,7 +94,7 @@ def is_fairseq(vocabulary: Vocabulary, scheme: str) -> bool:
     """Whether the vocabulary came from a SentencePiece model whose first tokens are fairseq's."""
     kinds = vocabulary.kinds
     added = TokenKind.USER_DEFINED in kinds or TokenKind.CONTROL in kinds[4:]
-    return vocabulary.texts[:4] == _FAIRSEQ and (scheme == "nomic-bert-moe" or not added)
+    return vocabulary.texts[:4] == _FAIRSEQ and (scheme == "nomic-bert" or not added)
 
 
 def write_unigram(vocabulary: Vocabulary, file: GGUFFile, folder: Path, scheme: str) -> None:

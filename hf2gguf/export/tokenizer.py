@@ -25,7 +25,7 @@ _MODELS = {
     "bert": ("bert",),
     "roberta": ("gpt2",),
     "xlm-roberta": ("t5",),
-    "nomic-bert-moe": ("t5",),
+    "nomic-bert": ("bert", "t5"),
     "t5": ("t5", "llama"),
     "none": ("none",),
     "tekken": ("gpt2",),
@@ -40,6 +40,8 @@ _MODELS = {
 _CLASSES = {
     ("bert", "bert"): "BertTokenizer",
     ("jina-bert", "bert"): "BertTokenizer",
+    ("nomic-bert", "bert"): "BertTokenizer",
+    ("nomic-bert", "t5"): "XLMRobertaTokenizer",
     ("jina-bert", "gpt2"): "RobertaTokenizer",
     ("roberta", "gpt2"): "RobertaTokenizer",
     ("phi3", "gpt2"): "GPT2Tokenizer",

@@ -150,7 +150,7 @@ SCHEMES: dict[str, Scheme] = {
     "modern-bert": _adding("bos", "eos", "sep", value=True),
     "t5": unigram.t5,
     "xlm-roberta": unigram.xlm_roberta,
-    "nomic-bert-moe": partial(unigram.xlm_roberta, mask_at=250001),
+    "nomic-bert": families.nomic_bert,
     "gemma": _gemma,
     "gemma2": _gemma2,
     "gemma3": _gemma3,

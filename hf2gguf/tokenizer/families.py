@@ -13,7 +13,7 @@ from hf2gguf.checkpoint.folder import shown
 from . import bpe, library, sentencepiece, special
 from .sentencepiece import TokenKind, pieces_of, scored
 from .special import Fields, put
-from .unigram import normalizer
+from .unigram import normalizer, xlm_roberta
 
 END_OF_MESSAGE = "<|im_end|>"
 
@@ -114,6 +114,19 @@ def jina_bert(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     found = bpe.fields(checkpoint, config, name="whitespace" if whole_words else None)
     put(found, "token_type_count", 2, ValueType.UINT32)
     return found
+
+
+_NOMIC_MASK = 250001
+"""Where the mask token stands that the SentencePiece model of Nomic Embed 2 lacks."""
+
+
+def nomic_bert(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """WordPiece, or XLM-RoBERTa's vocabulary, by the kind of ``tokenizer.json``; without one, by the other's file."""
+    model = (special.tokenizer_json(checkpoint) or {}).get("model") or {}
+    if model.get("type") == "Unigram" or (not model and checkpoint.path("sentencepiece.bpe.model") is not None):
+        mask_at = _NOMIC_MASK if config.get("moe_every_n_layers") else None
+        return xlm_roberta(checkpoint, config, mask_at)
+    return bpe.wordpiece(checkpoint, config)
 
 
 def internlm3(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:

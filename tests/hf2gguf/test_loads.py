@@ -16,7 +16,7 @@ from .models import write
 from .zoo import ZOO
 
 WITHOUT_LOGITS = {
-    "tiny-bert", "bert-ranker", "tiny-xlm-roberta", "tiny-nomic-bert", "tiny-distilbert", "tiny-modernbert",
+    "tiny-bert", "bert-ranker", "tiny-xlm-roberta", "tiny-nomic-bert", "nomic-experts", "tiny-distilbert", "tiny-modernbert",
     "tiny-eurobert", "tiny-roberta", "tiny-llama-embed", "tiny-embeddinggemma", "tiny-t5", "tiny-t5-encoder",
     "tiny-jina-bert", "tiny-neobert", "neobert-ranker", "tiny-jina-v5", "t5-tied",
 }  # fmt: skip

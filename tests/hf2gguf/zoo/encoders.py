@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..models import BPE, HEADS, HIDDEN, LAYERS, SIZE, WIDE, Shapes, layers, linear, llama, norm
 from .table import POOLING, add, bpe
 
@@ -37,16 +39,38 @@ add("bert-ranker", BERT | {"architectures": ["BertForSequenceClassification"], "
 add("tiny-xlm-roberta", BERT | {"architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta", "pad_token_id": 1,
     "vocab_size": 384, "max_position_embeddings": 130, "type_vocab_size": 1}, bert_model(384, 130, 1), "xlm-roberta",
     files=POOLING | {"1_Pooling/config.json": '{"pooling_mode_mean_tokens": true}'})  # fmt: skip
-add("tiny-nomic-bert", {"architectures": ["NomicBertModel"], "model_type": "nomic_bert_as_written", "n_embd": HIDDEN,
-    "n_inner": WIDE, "n_head": HEADS, "n_layer": LAYERS, "n_positions": 8192, "layer_norm_epsilon": 1e-12,
-    "vocab_size": 30528, "type_vocab_size": 2, "rotary_emb_base": 1000, "activation_function": "swiglu", "causal":
-    False, "qkv_proj_bias": False, "mlp_fc1_bias": False, "mlp_fc2_bias": False, "prenorm": False,
-    "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False, "rotary_emb_scale_base": None},
-    {"embeddings.word_embeddings.weight": (30528, HIDDEN), "embeddings.token_type_embeddings.weight": (2, HIDDEN)}
-    | norm("emb_ln", bias=True) | layers(lambda p: linear(f"{p}.attn.Wqkv", 3 * HIDDEN, HIDDEN)
-    | linear(f"{p}.attn.out_proj", HIDDEN, HIDDEN) | linear(f"{p}.mlp.fc11", WIDE, HIDDEN)
-    | linear(f"{p}.mlp.fc12", WIDE, HIDDEN) | linear(f"{p}.mlp.fc2", HIDDEN, WIDE) | norm(f"{p}.norm1", bias=True)
-    | norm(f"{p}.norm2", bias=True), prefix="encoder.layers"), "bert", dtype="F32")  # fmt: skip
+NOMIC = {"architectures": ["NomicBertModel"], "model_type": "nomic_bert_as_written", "n_embd": HIDDEN, "n_inner": WIDE,
+         "n_head": HEADS, "n_layer": LAYERS, "layer_norm_epsilon": 1e-12, "type_vocab_size": 2, "causal": False,
+         "prenorm": False, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False,
+         "rotary_emb_scale_base": None}  # fmt: skip
+
+
+def nomic_model(vocab: int, bias: bool, feed_forward: Callable[[str], Shapes]) -> Shapes:
+    return (
+        {"embeddings.word_embeddings.weight": (vocab, HIDDEN), "embeddings.token_type_embeddings.weight": (2, HIDDEN)}
+        | norm("emb_ln", bias=True)
+        | layers(lambda p: linear(f"{p}.attn.Wqkv", 3 * HIDDEN, HIDDEN, bias)
+        | linear(f"{p}.attn.out_proj", HIDDEN, HIDDEN, bias) | norm(f"{p}.norm1", bias=True)
+        | norm(f"{p}.norm2", bias=True) | feed_forward(p), prefix="encoder.layers")
+    )  # fmt: skip
+
+
+def nomic_experts(p: str) -> Shapes:
+    """Experts in every second layer."""
+    if p.endswith("0"):
+        return linear(f"{p}.mlp.fc1", WIDE, HIDDEN, True) | linear(f"{p}.mlp.fc2", HIDDEN, WIDE, True)
+    made = {f"{p}.mlp.experts.mlp.{w}": (4 * WIDE, HIDDEN) for w in ("w1", "w2")}
+    return made | {f"{p}.mlp.experts.bias": (HIDDEN,)} | linear(f"{p}.mlp.router.layer", 4, HIDDEN)
+
+
+add("tiny-nomic-bert", NOMIC | {"n_positions": 8192, "vocab_size": 30528, "rotary_emb_base": 1000,
+    "activation_function": "swiglu", "qkv_proj_bias": False, "mlp_fc1_bias": False, "mlp_fc2_bias": False},
+    nomic_model(30528, False, lambda p: linear(f"{p}.mlp.fc11", WIDE, HIDDEN) | linear(f"{p}.mlp.fc12", WIDE, HIDDEN)
+    | linear(f"{p}.mlp.fc2", HIDDEN, WIDE)), "bert", dtype="F32")  # fmt: skip
+add("nomic-experts", NOMIC | {"n_positions": 2048, "max_trained_positions": 2048, "vocab_size": 30522,
+    "rotary_emb_base": 10000, "activation_function": "gelu", "qkv_proj_bias": True, "mlp_fc1_bias": True,
+    "mlp_fc2_bias": True, "moe_every_n_layers": 2, "moe_top_k": 2, "num_experts": 4, "pad_token_id": 1},
+    nomic_model(30522, True, nomic_experts), "bert", dtype="F32")  # fmt: skip
 
 
 def t5(p: str, decoder: bool) -> Shapes:
