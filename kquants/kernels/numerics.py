@@ -72,14 +72,14 @@ def level_within(x: Any, lowest: int, highest: int) -> Any:
 @inlined
 def are_inside(one: Any, other: Any, lowest: int, highest: int) -> bool:
     """Whether, in every lane, all numbers between two are nearest to integers from ``lowest`` to ``highest``."""
-    least, most = minimum(one, other), maximum(one, other)
-    return not any_lane(~((least > F32(lowest) - F32(0.5)) & (most < F32(highest) + F32(0.5))))
+    low, high = F32(lowest) - F32(0.5), F32(highest) + F32(0.5)
+    return not any_lane(~((one > low) & (one < high) & (other > low) & (other < high)))
 
 
 @inlined
 def are_near(one: Any, other: Any) -> bool:
     """Whether, in every lane, all numbers between two are in ``level_within``'s reach."""
-    return not any_lane(~(maximum(abs(one), abs(other)) < _FAR))
+    return not any_lane(~((abs(one) < _FAR) & (abs(other) < _FAR)))
 
 
 @inlined

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..jit import inlined
 from .lanes import any_lane, as_type, maximum, minimum, scratch_like, select, zero_of
-from .numerics import ANYWHERE, INSIDE, NEAR, are_inside, are_near, level, level_by, level_within, nearest_int
+from .numerics import ANYWHERE, INSIDE, NEAR, are_inside, level, level_by, level_within, nearest_int
 
 F32 = np.float32
 
@@ -54,12 +54,12 @@ def fit_scale(x: Any, at: int, weight: Any, weight_at: int, n: int, top: int, fi
     for turn in range(19):
         k = 0 if turn == 0 else turn - 10 + (turn > 9)  # 0 first, then -9 to -1 and 1 to 9
         cut = -F32(F32(top) + F32(F32(0.1) * F32(k))) / most
-        if are_inside(cut * least, cut * high, -top, top - 1):
-            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, INSIDE)
-        elif finite or are_near(cut * least, cut * high):
-            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, NEAR)
-        else:
+        if not finite:
             sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, ANYWHERE)
+        elif are_inside(cut * least, cut * high, -top, top - 1):
+            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, INSIDE)
+        else:
+            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, NEAR)
         if turn == 0:
             scale = select(sum_l2 != 0.0, sum_xl / sum_l2, F32(0.0))
             best = scale * sum_xl

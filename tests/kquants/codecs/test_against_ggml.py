@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import kquants
@@ -160,6 +160,7 @@ def test_encodes_any_block(ggml: Ggml, name: str, x: Floats) -> None:
 @pytest.mark.parametrize("name", WEIGHTED + CODEBOOK)
 @settings(max_examples=30, deadline=None)
 @given(x=_blocks(_weight, 2, 256), imatrix=_blocks(_importance, 256))
+@example(x=_spread([1.0604869e17], 0, (2, 256)), imatrix=_spread([0.0, 336.26767], 1, (256,)))  # of infinite scales
 def test_encodes_any_block_by_importance(ggml: Ggml, name: str, x: Floats, imatrix: Floats) -> None:
     expected, defined = judged(ggml, x, name, imatrix)
     assert (kquants.quantize(x, name, imatrix)[defined] == expected[defined]).all()
