@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import arguments
+
 if TYPE_CHECKING:
     from hf2gguf.convert import Converted
     from hf2gguf.files import Shape
     from kquants.plan import Plan
     from kquants.quantizer import Options
 
-_EPILOG = """Examples:
-
-\b
+_EPILOG = """\b
+Examples:
   kquants convert Llama-3.2-1B                           into the folder, in the checkpoint's own 16 bits
   kquants convert Llama-3.2-1B --outtype f16 --outfile llama.gguf
   kquants convert Llama-3.2-1B --outtype q4_k_m --outfile llama-{ftype}.gguf
@@ -48,23 +49,28 @@ def _place(context: click.Context, option: click.Parameter, text: str | None) ->
     metavar="TYPE",
     help="auto (the checkpoint's own 16 bits), f32, f16, bf16, q8_0, tq1_0, tq2_0, or any file type of quantize.",
 )
-@click.option("--imatrix", type=click.Path(), metavar="FILE", help="Importance matrix, for a file type of quantize.")
-@click.option("--threads", type=click.IntRange(1), help="Threads to use; all cores by default.")
+@click.option("--imatrix", type=arguments.FILE_AS_TYPED, help="Importance matrix, for a file type of quantize.")
+@arguments.threads
 @click.option("--model-name", metavar="NAME", help="Name to put into the file instead of the folder's.")
-@click.option("--metadata", type=click.Path(path_type=Path), metavar="FILE", help="JSON of general.* keys to set.")
-@click.option("--split-max-size", metavar="N(K|M|G)", help="Write shards with at most this many bytes of weights.")
+@click.option("--metadata", type=arguments.FILE, help="JSON of general.* keys to set.")
+@click.option(
+    "--split-max-size",
+    metavar="SIZE",
+    callback=arguments.size,
+    help="Write shards with at most this many bytes of weights.",
+)
 @click.option("--split-max-tensors", type=click.IntRange(1), metavar="N", help="Write shards of at most N tensors.")
 @click.option("--no-tensor-first-split", is_flag=True, help="Put no tensors into the first shard.")
 @click.option("--vocab-only", is_flag=True, help="Write the metadata and the vocabulary, no weights.")
 @click.option("--bigendian", is_flag=True, help="Write for big-endian machines.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
-@click.option("--architecture", type=click.Path(path_type=Path), metavar="FILE", help="Definition of an architecture.")
+@arguments.dry_run
+@click.option("--architecture", type=arguments.FILE, help="Definition of an architecture.")
 @click.option(
     "--list-architectures",
     is_flag=True,
     help="List the model classes that can be converted (text models; encoders of images and sound are not).",
 )
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@arguments.quiet
 def command(
     checkpoint: str | None,
     outfile: Path | None,
@@ -146,26 +152,13 @@ def _types(outtype: str) -> tuple[str, str | None]:
     return "f16", file_type(outtype).name
 
 
-def _bytes(text: str | None) -> int:
-    """``2G`` as a number of bytes, in thousands as upstream has it."""
-    if not text:
-        return 0
-    scale = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1].upper(), 1)
-    digits = text[:-1] if scale > 1 else text
-    if not digits.isdecimal():
-        raise click.BadParameter(
-            f"{text!r} is no size, expected a number such as 500M or 4G", param_hint="--split-max-size"
-        )
-    return int(digits) * scale
-
-
 def _shape(shape: dict[str, Any], quantized: str | None) -> Shape:
     from hf2gguf.files import Shape
 
     if quantized and shape["split_max_size"] and shape["split_max_tensors"]:
         raise click.UsageError(f"--split-max-size and --split-max-tensors exclude each other for {quantized}")
     return Shape(
-        max_size=_bytes(shape["split_max_size"]),
+        max_size=shape["split_max_size"] or 0,
         max_tensors=shape["split_max_tensors"] or 0,
         empty_first=shape["no_tensor_first_split"],
         big_endian=shape["bigendian"],

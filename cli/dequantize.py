@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from . import arguments
+
 EPILOG = """\b
 Examples:
   kquants dequantize model-q4_k_m.gguf model-f32.gguf
@@ -14,11 +16,11 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("model", metavar="IN.gguf", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT.gguf", type=click.Path(path_type=Path))
+@click.argument("model", metavar="IN.gguf", type=arguments.FILE)
+@click.argument("target", metavar="OUT.gguf", type=arguments.FILE)
 @click.argument("kind", metavar="[F32|F16|BF16]", default="F32", type=click.Choice(["F32", "F16", "BF16"], False))
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads to use; all cores by default.")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@arguments.threads
+@arguments.quiet
 def command(model: Path, target: Path, kind: str, threads: int | None, quiet: bool) -> None:
     """Write the weights of IN.gguf as F32 (every bit of what the blocks say), F16 or BF16 (rounded).
 

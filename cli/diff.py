@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import arguments
+
 if TYPE_CHECKING:
     from gguf_py import Field, Tensor
     from kquants.compare import Difference, KeyChange, TensorChange
@@ -27,9 +29,9 @@ STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 
 
 @click.command(epilog=EPILOG)
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.argument("a", type=arguments.FILE)
+@click.argument("b", type=arguments.FILE)
+@arguments.as_json
 @click.option("--no-figures", is_flag=True, help="Do not decode: leave out how far the weights lie apart.")
 def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
     """Say what is different from A to B: header, metadata, tensors, and how far their weights lie apart.

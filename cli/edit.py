@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import completion
+from . import arguments, completion
 
 if TYPE_CHECKING:
     from gguf_py import Field, GGUFFile, Layout
@@ -25,7 +25,7 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=arguments.FILE)
 @click.option(
     "--set",
     "sets",
@@ -44,12 +44,12 @@ Examples:
 @click.option("--remove", multiple=True, metavar="KEY", shell_complete=completion.keys, help="Remove a key.")
 @click.option(
     "--chat-template",
-    type=click.Path(path_type=Path),
+    type=arguments.FILE,
     help="Take the chat template from a file: a template, or a .json file with chat_template in it.",
 )
 @click.option("--special-token", multiple=True, nargs=2, metavar="ROLE TOKEN", help="Make a token bos, eos, pad, …")
 @click.option("--special-token-by-id", multiple=True, nargs=2, metavar="ROLE ID", help="The same, by number.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write another file and leave FILE as it is.")
+@click.option("-o", "--output", type=arguments.FILE, help="Write another file and leave FILE as it is.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and write nothing.")
 def command(
     file: Path,
@@ -163,15 +163,13 @@ def _template(path: Path) -> Any:
     """A template, or what a tokenizer_config.json says."""
     from gguf_py import KQuantsError
 
+    text = arguments.read_text(path)
+    if path.suffix != ".json":
+        return text
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix != ".json":
-            return text
         found = json.loads(text)
-    except OSError as fault:
-        raise KQuantsError(f"cannot read {path}: {(fault.strerror or str(fault)).lower()}") from None
-    except ValueError as fault:  # what json and UTF-8 raise
-        raise KQuantsError(f"cannot read {path}: {fault}") from None
+    except ValueError as fault:
+        raise KQuantsError(f"{path} is no JSON: {fault}") from None
     template = found.get("chat_template") if isinstance(found, dict) else found
     named = isinstance(template, list) and all(
         isinstance(t, dict) and all(isinstance(v, str) for v in t.values()) for t in template

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from . import arguments
+
 EPILOG = """\b
 Examples:
   kquants export model-f16.gguf my-model
@@ -17,9 +19,9 @@ MOST = 10
 
 
 @click.command(epilog=EPILOG)
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@click.argument("file", type=arguments.FILE)
+@click.argument("folder", metavar="DIR", type=arguments.FILE)
+@arguments.quiet
 def command(file: Path, folder: Path, quiet: bool) -> None:
     """Write FILE as a Hugging Face checkpoint into DIR: safetensors, configuration, model card, tokenizer.
 

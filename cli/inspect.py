@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from . import completion
+from . import arguments, completion
 
 if TYPE_CHECKING:
     from gguf_py import Field, ShardSet, Tensor
@@ -35,7 +35,7 @@ def _regex(context: click.Context, option: click.Parameter, value: str | None) -
 
 
 @click.command(epilog=EPILOG)
-@click.argument("file", type=click.Path())
+@click.argument("file", type=arguments.FILE_AS_TYPED)
 @click.option(
     "--tensors", metavar="REGEX", callback=_regex, help="List the tensors whose names match, and nothing else."
 )
@@ -48,7 +48,7 @@ def _regex(context: click.Context, option: click.Parameter, value: str | None) -
     shell_complete=completion.keys,
     help="Print the value of one metadata key as it is, an array line by line.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@arguments.as_json
 def command(
     file: str,
     tensors: re.Pattern[str] | None,

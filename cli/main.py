@@ -90,9 +90,12 @@ def kquants() -> None:
 
 
 def complain(message: object) -> None:
-    """Print a line on stderr."""
+    """Print a line on stderr: a sentence, or what an error of the system says."""
     from .show import one_line
 
+    if isinstance(message, OSError):
+        why = (message.strerror or str(message)).lower()
+        message = why if message.filename is None else f"{os.fspath(message.filename)}: {why}"
     click.echo(f"kquants: {one_line(str(message))}", err=True)
 
 
@@ -116,10 +119,6 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except KQuantsError as fault:
+    except (KQuantsError, OSError) as fault:
         complain(fault)
-        sys.exit(1)
-    except OSError as fault:
-        why = (fault.strerror or str(fault)).lower()
-        complain(why if fault.filename is None else f"{os.fspath(fault.filename)}: {why}")
         sys.exit(1)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from . import arguments
+
 EPILOG = """\b
 Examples:
   kquants merge model-00001-of-00003.gguf model.gguf
@@ -14,9 +16,9 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("shard", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.argument("shard", type=arguments.FILE)
+@click.argument("output", type=arguments.FILE)
+@arguments.dry_run
 def command(shard: Path, output: Path, dry_run: bool) -> None:
     """Join the set that SHARD, any one of its files, belongs to: the file that llama-gguf-split --merge writes.
 

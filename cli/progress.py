@@ -54,6 +54,21 @@ def reading(total: int) -> Iterator[Callable[[Tensor], None]]:
         yield lambda tensor: bar.advance(task, tensor.nbytes)
 
 
+@contextmanager
+def measuring(total: int) -> Iterator[Callable[[int, str], None]]:
+    """Give who measures ``total`` windows somebody to tell how many are done and what came of them so far."""
+    out = console(stderr=True)
+    if not out.is_terminal:
+        yield lambda done, value: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("perplexity"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[value]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
+        task = bar.add_task("", total=total, value="")
+        yield lambda done, value: bar.update(task, completed=done, value=value)
+
+
 def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
@@ -119,7 +134,7 @@ class _OnTerminal:
 
 def described(out: Output) -> str:
     """A file that is written, or would be, in a line."""
-    bits = f"{out.bpw:.2f} bits a weight, " if out.items else ""
+    bits = f"{out.bpw:.2f} bits per weight, " if out.items else ""
     return f"{one_line(str(out.path))}: {size(out.layout.size)}, {bits}{counted(len(out.items), 'tensor')}"
 
 

@@ -11,7 +11,7 @@ import click
 
 from gguf_py.errors import KQuantsError
 
-from . import completion
+from . import arguments, completion
 
 if TYPE_CHECKING:
     from gguf_py.shards import ShardSet
@@ -32,9 +32,9 @@ Examples:
 
 
 @click.command("quantize", epilog=EPILOG)
-@click.argument("model", required=False, metavar="IN.gguf", type=click.Path(path_type=Path))
+@click.argument("model", required=False, metavar="IN.gguf", type=arguments.FILE)
 @click.argument("rest", nargs=-1, metavar="[OUT.gguf] TYPE [THREADS]", shell_complete=completion.file_types)
-@click.option("--imatrix", type=click.Path(), metavar="FILE", help="Importance matrix, GGUF or the older binary form.")
+@click.option("--imatrix", type=arguments.FILE_AS_TYPED, help="Importance matrix, GGUF or the older binary form.")
 @click.option("--include-weights", multiple=True, metavar="NAME", help="Use it only for tensors with NAME in theirs.")
 @click.option("--exclude-weights", multiple=True, metavar="NAME", help="Do not use it for tensors with NAME in theirs.")
 @click.option("--pure", is_flag=True, help="Give every tensor the same type.")
@@ -52,23 +52,27 @@ Examples:
 @click.option(
     "--tensor-type-file",
     multiple=True,
-    type=click.Path(),
-    metavar="FILE",
+    type=arguments.FILE,
     help="A file of these, apart by white space.",
 )
 @click.option("--prune-layers", metavar="N,N,...", help="Leave these layers out and renumber the others.")
 @click.option("--override-kv", multiple=True, metavar="KEY=TYPE:VALUE", help="Set metadata; int, float, bool or str.")
 @click.option("--allow-requantize", is_flag=True, help="Quantize what is quantized already, losing more.")
 @click.option("--keep-split", is_flag=True, help="Write shards as the input has them.")
-@click.option("--max-size", metavar="SIZE", help="Choose the best type of at most this size, such as 4.5GiB or 700MB.")
-@click.option("--bpw", type=float, metavar="BITS", help="Choose the best type of at most so many bits a weight.")
+@click.option(
+    "--max-size",
+    metavar="SIZE",
+    callback=arguments.size,
+    help="Choose the best type of at most this size, such as 4.5GiB or 700MB.",
+)
+@click.option("--bpw", type=float, metavar="BITS", help="Choose the best type of at most so many bits per weight.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, tensor by tensor, and write nothing.")
 @click.option("--explain", is_flag=True, help="Say which rule chose each tensor's type.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads to use; all cores by default.")
+@arguments.threads
 @click.option("--max-buffer-size", type=click.IntRange(1), hidden=True, help="Accepted; memory is bounded anyway.")
 @click.option("--list", "list_types", is_flag=True, help="List the file types, best first.")
-@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@arguments.quiet
 def command(model: Path | None, rest: tuple[str, ...], list_types: bool, **given: Any) -> None:
     """Quantize IN.gguf to the file type TYPE: the same bytes as llama-quantize, several times faster.
 
@@ -126,6 +130,8 @@ def _arguments(model: Path, rest: Sequence[str], choosing: bool) -> tuple[str, l
             f"IN.gguf [OUT.gguf] TYPE [THREADS] is expected, found {' '.join(rest)!r} behind IN.gguf."
         )
     types = [_type_name(word) for word in words[1].split(",")]
+    if len(set(types)) < len(types):
+        raise click.UsageError(f"{words[1]!r} names a type twice.")
     if len(types) > 1 and "{type}" not in words[0]:
         raise click.UsageError("Several types need {type} in the name of the output.")
     return words[0], types, int(words[2]) if len(words) == 3 and int(words[2]) else None
@@ -159,7 +165,10 @@ def _options(given: dict[str, Any]) -> Options:
         loaded = imatrix.load(given["imatrix"]).only(given["include_weights"], given["exclude_weights"])
         if not loaded.entries:
             loaded = None
-    texts = [*given["tensor_type"], *(word for name in given["tensor_type_file"] for word in _words(name))]
+    texts = [
+        *given["tensor_type"],
+        *(word for name in given["tensor_type_file"] for word in arguments.read_text(name).split()),
+    ]
     wishes = Wishes(
         pure=given["pure"],
         leave_output=given["leave_output_tensor"],
@@ -176,15 +185,6 @@ def _options(given: dict[str, Any]) -> Options:
         keep_split=given["keep_split"],
         imatrix_later=given["dry_run"],
     )
-
-
-def _words(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8").split()
-    except OSError as fault:
-        raise KQuantsError(f"cannot open {path}: {(fault.strerror or str(fault)).lower()}") from None
-    except UnicodeDecodeError:
-        raise KQuantsError(f"{path} is no text in UTF-8") from None
 
 
 def _tensor_type(name: str | None) -> TensorType | None:
@@ -238,10 +238,12 @@ def _override(text: str) -> Field:
 
 
 def _choose(opened: ShardSet, target: str, options: Options, given: dict[str, Any]) -> Plan:
-    from kquants.choosing import best_that_fits, parse_size
+    from kquants.choosing import best_that_fits
 
-    most = None if given["max_size"] is None else parse_size(given["max_size"])
-    choice = best_that_fits(opened, lambda name: _filled(target, name, given), options, most, given["bpw"])
+    def path(name: str) -> str:
+        return _filled(target, name, given)
+
+    choice = best_that_fits(opened, path, options, given["max_size"], given["bpw"])
     if not given["quiet"]:
         click.echo(choice.reason)
     return choice.plan
@@ -277,7 +279,7 @@ def _show_sizes(plan: Plan) -> None:
 
     for out in plan.outputs:
         click.echo(
-            f"{out.path} would have {size(out.layout.size)} ({out.layout.size:,} bytes), {out.bpw:.2f} bits a weight"
+            f"{out.path} would have {size(out.layout.size)} ({out.layout.size:,} bytes), {out.bpw:.2f} bits per weight"
         )
     free = shutil.disk_usage(plan.outputs[0].path.parent).free
     needed = f"{size(plan.size)} are needed, " if len(plan.outputs) > 1 else ""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from . import arguments
+
 EPILOG = """\b
 Examples:
   kquants report model-q4_k_m.gguf -o report.html
@@ -16,11 +18,9 @@ Examples:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--source", type=click.Path(path_type=Path), help="What FILE was quantized from: shows each tensor's error."
-)
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The page to write.")
+@click.argument("file", type=arguments.FILE)
+@click.option("--source", type=arguments.FILE, help="What FILE was quantized from: shows each tensor's error.")
+@click.option("-o", "--output", required=True, type=arguments.FILE, help="The page to write.")
 def command(file: Path, source: Path | None, output: Path) -> None:
     """Write one self-contained HTML page about FILE: layers, weights, errors, metadata, vocabulary, chat template.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
+
+from . import arguments
 
 EPILOG = """\b
 Examples:
@@ -13,27 +14,19 @@ Examples:
   kquants split model.gguf out/model --split-max-tensors 128 --no-tensor-first-split
   kquants split model.gguf model --split-max-size 500M --dry-run
 """
-_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-
-
-def _bytes(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG](?:IB)?)B?", value.upper())
-    if found is None or float(found[1]) == 0:
-        raise click.BadParameter(f"{value!r} is no size such as 500M, 4G or 4.5GiB", context, option)
-    return round(float(found[1]) * _UNITS[found[2]])
 
 
 @click.command(epilog=EPILOG)
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("prefix", type=click.Path(path_type=Path))
+@click.argument("file", type=arguments.FILE)
+@click.argument("prefix", type=arguments.FILE)
 @click.option(
     "--split-max-tensors", type=click.IntRange(1), metavar="N", help="Most tensors a shard has.  [default: 128]"
 )
-@click.option("--split-max-size", metavar="SIZE", callback=_bytes, help="Most bytes of weights a shard has: 500M, 4G.")
+@click.option(
+    "--split-max-size", metavar="SIZE", callback=arguments.size, help="Most bytes of weights a shard has: 500M, 4G."
+)
 @click.option("--no-tensor-first-split", is_flag=True, help="Keep the first shard for metadata alone.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@arguments.dry_run
 def command(
     file: Path,
     prefix: Path,

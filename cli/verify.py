@@ -12,6 +12,8 @@ import click
 
 from gguf_py.errors import KQuantsError
 
+from . import arguments
+
 if TYPE_CHECKING:
     from kquants.attestation import Attestation
     from kquants.imatrix import Imatrix
@@ -30,17 +32,19 @@ DETAILS = {"passed": "", "failed": "", "not applicable": "dim"}
 MOST = 12
 """Departing tensors that are listed; the rest is counted."""
 
-_PATH = click.Path(path_type=Path)
-
 
 @click.command(epilog=EPILOG)
-@click.argument("file", type=_PATH)
-@click.option("--source", type=_PATH, help="What FILE is said to be quantized from: derive every tensor again.")
-@click.option("--imatrix", type=_PATH, help="The importance matrix it was quantized with.")
-@click.option("--attest", type=_PATH, help="Write the proof here, as an in-toto statement (with --source).")
-@click.option("--attestation", type=_PATH, help="Check FILE (and --source, --imatrix) against such a statement.")
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads to use; all cores by default.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.argument("file", type=arguments.FILE)
+@click.option(
+    "--source", type=arguments.FILE, help="What FILE is said to be quantized from: derive every tensor again."
+)
+@click.option("--imatrix", type=arguments.FILE, help="The importance matrix it was quantized with.")
+@click.option("--attest", type=arguments.FILE, help="Write the proof here, as an in-toto statement (with --source).")
+@click.option(
+    "--attestation", type=arguments.FILE, help="Check FILE (and --source, --imatrix) against such a statement."
+)
+@arguments.threads
+@arguments.as_json
 def command(
     file: Path,
     source: Path | None,

@@ -35,10 +35,10 @@ def perplexity(model: Model, ids: Sequence[int], *, ctx: int = 512, bos: int | N
     """
     count = len(ids) // ctx
     if ctx < 4 or count < 2:
-        raise KQuantsError(f"the text has {len(ids)} tokens, fewer than two windows of {ctx}")
+        raise KQuantsError(f"the text has {len(ids):,} tokens, fewer than two windows of {ctx:,}")
     windows = np.asarray(ids[: count * ctx], np.int64).reshape(count, ctx)
-    if windows.max() >= (vocabulary := model.file.tensors["token_embd.weight"].shape[0]):
-        raise KQuantsError(f"{model.file.path}: token {windows.max()} is outside the vocabulary of {vocabulary}")
+    if (largest := max(windows.max(), bos or 0)) >= model.vocabulary:
+        raise KQuantsError(f"{model.file.path}: token {largest} is outside the vocabulary of {model.vocabulary}")
     inputs = windows.copy()
     if bos is not None:
         inputs[:, 0] = bos

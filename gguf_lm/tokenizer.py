@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from gguf_py import GGUFFile
+from gguf_py import GGUFFile, ShardSet, ValueType
 from gguf_py.errors import KQuantsError
 
 USER_DEFINED = 4
@@ -40,27 +39,45 @@ class TextCodec:
         return ids
 
 
-def load_tokenizer(file: GGUFFile) -> TextCodec:
-    """The tokenizer of ``file``; raises KQuantsError for a kind, or a pre-tokenizer, that is not supported here."""
+def load_tokenizer(file: GGUFFile | ShardSet) -> TextCodec:
+    """The tokenizer of ``file``.
+
+    Raises KQuantsError for a kind, or a pre-tokenizer, that is not supported here, and when something that it needs is
+    missing or does not fit the vocabulary.
+    """
     kind = file.metadata.get("tokenizer.ggml.model")
-    tokens: Sequence[str] = file.metadata.get("tokenizer.ggml.tokens", ())
-    if kind == "llama":
-        tokenizer, bos = _sentencepiece(file, list(tokens)), True
-    elif kind == "gpt2":
-        tokenizer, bos = _byte_pairs(file, list(tokens)), False
-    else:
+    if kind not in ("llama", "gpt2"):
         raise KQuantsError(f"{file.path}: cannot tokenize with tokenizer.ggml.model {kind!r}, only llama and gpt2")
+    tokens = _texts(file, "tokenizer.ggml.tokens")
+    try:
+        tokenizer = (_sentencepiece if kind == "llama" else _byte_pairs)(file, tokens)
+    except KQuantsError:
+        raise
+    except Exception as fault:  # the library has no class of its own for merges that do not fit
+        raise KQuantsError(f"{file.path}: the vocabulary and its merges do not fit: {fault}") from None
     types = file.metadata.get("tokenizer.ggml.token_type", ())
     whole = [AddedToken(t, normalized=False) for t, kind in zip(tokens, types, strict=False) if kind == USER_DEFINED]
     tokenizer.add_tokens(whole)
-    bos_id = file.metadata.get("tokenizer.ggml.bos_token_id", 1 if kind == "llama" else None)
-    add_bos = bool(file.metadata.get("tokenizer.ggml.add_bos_token", bos))
-    return TextCodec(tokenizer, int(bos_id) if add_bos and bos_id is not None else None)
+    bos = file.metadata.get("tokenizer.ggml.bos_token_id", 1 if kind == "llama" else None)
+    add_bos = bool(file.metadata.get("tokenizer.ggml.add_bos_token", kind == "llama"))
+    return TextCodec(tokenizer, int(bos) if add_bos and bos is not None else None)
 
 
-def _sentencepiece(file: GGUFFile, tokens: list[str]) -> Tokenizer:
+def _texts(file: GGUFFile | ShardSet, key: str) -> list[str]:
+    field = file.fields.get(key)
+    if field is None or field.item is not ValueType.STRING:
+        raise KQuantsError(f"{file.path}: the key {key} is to be an array of strings, and is not")
+    return list(field.value)
+
+
+def _sentencepiece(file: GGUFFile | ShardSet, tokens: list[str]) -> Tokenizer:
     """Sentencepiece's merges are implied: any two pieces whose joint is a piece, best score first."""
-    scores = file.metadata["tokenizer.ggml.scores"]
+    scores = file.metadata.get("tokenizer.ggml.scores", ())
+    unknown = file.metadata.get("tokenizer.ggml.unknown_token_id", 0)
+    if len(scores) != len(tokens) or not 0 <= unknown < len(tokens):
+        raise KQuantsError(
+            f"{file.path}: {len(scores):,} scores and the unknown token {unknown} do not fit {len(tokens):,} tokens"
+        )
     vocab = {token: i for i, token in enumerate(tokens)}
     merges = [
         (-float(scores[i]), left, right)
@@ -70,8 +87,7 @@ def _sentencepiece(file: GGUFFile, tokens: list[str]) -> Tokenizer:
     ]
     merges.sort(key=lambda merge: merge[0])
     pairs = [(left, right) for _, left, right in merges]
-    unknown = tokens[int(file.metadata.get("tokenizer.ggml.unknown_token_id", 0))]
-    tokenizer = Tokenizer(models.BPE(vocab, pairs, unk_token=unknown, fuse_unk=True, byte_fallback=True))
+    tokenizer = Tokenizer(models.BPE(vocab, pairs, unk_token=tokens[unknown], fuse_unk=True, byte_fallback=True))
     steps: list[normalizers.Normalizer] = [normalizers.Replace(" ", "▁")]
     if file.metadata.get("tokenizer.ggml.add_space_prefix", True):
         steps.insert(0, normalizers.Prepend(" "))
@@ -79,11 +95,11 @@ def _sentencepiece(file: GGUFFile, tokens: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def _byte_pairs(file: GGUFFile, tokens: list[str]) -> Tokenizer:
+def _byte_pairs(file: GGUFFile | ShardSet, tokens: list[str]) -> Tokenizer:
     pre = str(file.metadata.get("tokenizer.ggml.pre", "gpt-2"))
     if pre not in SPLITS:
         raise KQuantsError(f"{file.path}: cannot tokenize with tokenizer.ggml.pre {pre!r}, only {', '.join(SPLITS)}")
-    pairs = [(left, right) for left, right in (m.split(" ", 1) for m in file.metadata["tokenizer.ggml.merges"])]
+    pairs = [(left, right) for left, _, right in (m.partition(" ") for m in _texts(file, "tokenizer.ggml.merges"))]
     tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, pairs))
     cut = pre_tokenizers.Split(Regex(SPLITS[pre]), "isolated")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

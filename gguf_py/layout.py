@@ -127,7 +127,9 @@ def stated_alignment(fields: Iterable[Field]) -> int:
     if field is None:
         return ALIGNMENT
     if field.type is not ValueType.UINT32 or field.value == 0:
-        raise KQuantsError(f"metadata key {ALIGNMENT_KEY!r}: a UINT32 above 0 is expected, found {field!r}")
+        raise KQuantsError(
+            f"metadata key {ALIGNMENT_KEY!r}: a UINT32 above 0 is expected, found {field.type_name} {field.value!r}"
+        )
     return int(field.value)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import mmap
 import os
+import stat
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -177,6 +178,9 @@ def open(path: str | os.PathLike[str]) -> GGUFFile:
     """
     name = os.fspath(path)
     try:
+        mode = os.stat(name).st_mode  # noqa: PTH116 - of the name as it is: Path("") would be this folder
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe that nobody writes to would never open
+            raise KQuantsError(f"cannot open {name}: it is no regular file, which could be mapped into memory")
         with Path(path).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size < len(MAGIC):

@@ -34,7 +34,10 @@ def open_url(url: str) -> ShardSet:
     Tensors say what they are and where, but have no data. Raises KQuantsError when the server cannot be reached or has
     no such file, and as ``open`` does.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as fault:
+        raise KQuantsError(f"{url}: {str(fault).lower()}") from None
 
     def header(path: str) -> GGUFFile:
         return _header(urlunsplit(parts._replace(path=path)))

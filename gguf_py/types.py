@@ -30,9 +30,12 @@ class ValueType(IntEnum):
     FLOAT64 = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TensorType:
-    """How a tensor's weights are stored: ``block`` weights in ``nbytes`` bytes, along a row."""
+    """How a tensor's weights are stored: ``block`` weights in ``nbytes`` bytes, along a row.
+
+    A type equals its name, so that ``tensor.type == "Q4_K"`` says what it seems to say.
+    """
 
     id: int
     name: str
@@ -55,6 +58,14 @@ class TensorType:
         if rest:
             raise KQuantsError(f"a row of {columns} weights does not fill whole {self.name} blocks of {self.block}")
         return blocks * self.nbytes
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return self.name == other
+        return self.id == other.id if isinstance(other, TensorType) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def __str__(self) -> str:
         return self.name
@@ -88,7 +99,8 @@ def tensor_type(key: str | int | TensorType) -> TensorType:
     found = TENSOR_TYPES.get(key.upper()) if isinstance(key, str) else _BY_ID.get(key)
     if found is None:
         near = difflib.get_close_matches(key.upper(), TENSOR_TYPES, 1) if isinstance(key, str) else []
-        raise KQuantsError(f"unknown tensor type {key!r}" + (f" (did you mean {near[0]}?)" if near else ""))
+        known = f" (did you mean {near[0]}?)" if near else f", expected one of {', '.join(TENSOR_TYPES)}"
+        raise KQuantsError(f"unknown tensor type {key!r}{known}")
     return found
 
 

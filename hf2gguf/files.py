@@ -33,7 +33,7 @@ def named(
     kind = quantized or made.outtype
     small, large = kind.lower(), kind.upper()
     try:
-        name = outfile.name.format(small, outtype=small, ftype=small, OUTTYPE=large, FTYPE=large)
+        name = outfile.name.format(small, outtype=small, ftype=small, OUTTYPE=large, FTYPE=large, type=large)
     except (KeyError, IndexError, ValueError) as fault:
         raise KQuantsError(f"{outfile}: the braces in the name are to hold ftype, outtype or nothing") from fault
     return outfile.with_name(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,8 +18,6 @@ CANDIDATES = """
 """.split()
 """File types for any model, best first; the older schemes are worse than a smaller one of these."""
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
-
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -29,14 +26,6 @@ class Chosen:
     plan: Plan
     file_type: str
     reason: str
-
-
-def parse_size(text: str) -> int:
-    """``4.5GiB``, ``700MB`` or ``123456`` in bytes; raises KQuantsError for anything else."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text.lower())
-    if found is None:
-        raise KQuantsError(f"{text!r} is no size, expected a number such as 4.5GiB or 700MB")
-    return int(float(found[1]) * _UNITS[found[2] or ""])
 
 
 def best_that_fits(
@@ -67,7 +56,7 @@ def best_that_fits(
         if nbytes > present:
             continue
         size, bpw = plan.size, 8 * nbytes / weights
-        said = f"{name} has {size:,} bytes, {bpw:.2f} bits a weight"
+        said = f"{name} has {size:,} bytes, {bpw:.2f} bits per weight"
         if (most_bytes is None or size <= most_bytes) and (most_bpw is None or bpw <= most_bpw):
             reason = f"{said}: the best type that fits"
             reason += f"; {smallest}" if smallest else ""

@@ -42,7 +42,7 @@ def check_file(path: str | os.PathLike[str], progress: Callable[[Tensor], None] 
     ``progress`` is told each tensor before its weights are read. Raises KQuantsError when there is no file to be read.
     """
     if not Path(path).is_file():
-        what = "it is a directory" if Path(path).is_dir() else "no such file"
+        what = "is a directory" if Path(path).is_dir() else "no such file or directory"
         raise KQuantsError(f"cannot open {os.fspath(path)}: {what}")
     if not os.access(path, os.R_OK):
         raise KQuantsError(f"cannot open {os.fspath(path)}: permission denied")

@@ -98,7 +98,7 @@ _FACTS = (
     "architecture",
     "file type",
     "weights",
-    "bits a weight",
+    "bits per weight",
     "size",
     "layers",
     "width",
@@ -118,7 +118,7 @@ def _facts(file: ShardSet) -> list[tuple[str, str]]:
     """What the model is, at a glance: label and value, those that the file tells."""
     told = summary.facts(file.fields, file.tensors.values())
     if told.get("weights"):
-        told["bits a weight"] = f"{told['bpw']:.3f}"
+        told["bits per weight"] = f"{told['bpw']:.3f}"
     else:
         told.pop("weights", None)
     if told.get("weights") and "cache" in told:

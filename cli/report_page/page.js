@@ -39,7 +39,7 @@ const withErrors = tensors.some((t) => known(t.relative));
 // ------------------------------------------------------------------------------------------------ what colours show
 
 const MEASURES = {
-  bpw: { label: "bits a weight", of: (t) => t.bpw, show: (x) => figure(x, 3), log: true },
+  bpw: { label: "bits per weight", of: (t) => t.bpw, show: (x) => figure(x, 3), log: true },
   relative: { label: "relative RMS error", of: (t) => t.relative, show: percent },
   worst: { label: "worst block's error", of: (t) => t.worst, show: percent },
   rms: { label: "root mean square", of: (t) => t.rms, show: (x) => figure(x), log: true },
@@ -181,7 +181,7 @@ function choose(t, scroll) {
   chosen = t;
   cells.get(t.name).ariaPressed = "true";
   const rows = [
-    ["type", `${t.type}, ${figure(t.bpw, 4)} bits a weight`],
+    ["type", `${t.type}, ${figure(t.bpw, 4)} bits per weight`],
     ["shape", shape(t)],
     ["bytes", whole.format(t.bytes)],
     ["mean", figure(t.mean)],
@@ -270,7 +270,7 @@ function drawTensors() {
     { label: "type", key: (t) => t.type, show: (t) => t.type },
     { label: "shape", number: true, key: (t) => t.weights, show: shape },
     number("size", (t) => t.bytes, bytes),
-    number("bits a weight", (t) => t.bpw, (x) => figure(x, 4)),
+    number("bits per weight", (t) => t.bpw, (x) => figure(x, 4)),
     number("RMS", (t) => t.rms, figure),
     number("largest ÷ RMS", (t) => t.crest, figure),
   ];

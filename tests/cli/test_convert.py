@@ -78,7 +78,7 @@ def test_what_is_said_of_files_without_weights(tmp_path: Path) -> None:
     folder, out = checkpoint(tmp_path), tmp_path / "out.gguf"
     for option, said, more in (
         ("--vocab-only", "94.9 kB, 0 tensors", 0),
-        ("--bigendian", "1.3 MB, 16.01 bits a weight, 21 tensors", 1),  # and how long it took, but no next step
+        ("--bigendian", "1.3 MB, 16.01 bits per weight, 21 tensors", 1),  # and how long it took, but no next step
     ):
         lines = kquants("convert", folder, option, "--outfile", out).stdout.splitlines()
         assert len(lines) == 2 + more and lines[1] == f"{out}: {said}"

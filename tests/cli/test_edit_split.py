@@ -68,7 +68,7 @@ def test_edit_takes_templates_from_files(model: Path, tmp_path: Path) -> None:
         (["--set", "x=1"], "say which type"),
         (["--remove", "none"], "no metadata key 'none'"),
         (["--rename", "general.name"], "is no OLD=NEW"),
-        (["--chat-template", "none.jinja"], "cannot read none.jinja: no such file"),
+        (["--chat-template", "none.jinja"], "cannot open none.jinja: no such file"),
         (["--special-token", "bos", "zz"], "no token 'zz'"),
         (["--special-token-by-id", "bos", "x"], "'x' is no number"),
         (["--special-token-by-id", "bos", "99"], "99 is no token"),

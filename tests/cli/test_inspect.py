@@ -313,6 +313,8 @@ def test_servers_without_ranges_and_servers_that_lie(
     ]:
         wrong = kquants("inspect", f"{address}/{path}")
         assert wrong.returncode == 1 and says in wrong.stderr and wrong.stderr.count("\n") == 1
+    with pytest.raises(KQuantsError, match="invalid ipv6 url"):
+        open_url("http://[::1/m.gguf")
     with pytest.raises(KQuantsError, match="refused"):
         open_url("http://127.0.0.1:9/m.gguf")
     with pytest.raises(KQuantsError, match="the server sends 100 bytes where"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from kquants_cli.main import kquants
 
 import gguf_py
 from gguf_lm import Model, load_tokenizer, perplexity
+from gguf_py import shards
 from gguf_py.errors import KQuantsError
 
 from ..reference import Llama
@@ -70,8 +72,8 @@ class Fixed:
 
     def __init__(self, logits: list[float]) -> None:
         self.row = np.array(logits, np.float32)
-        tensor = SimpleNamespace(shape=(len(logits), 1))
-        self.file = SimpleNamespace(path="fixed", tensors={"token_embd.weight": tensor})
+        self.vocabulary = len(logits)
+        self.file = SimpleNamespace(path="fixed")
 
     def hidden(self, tokens: Any) -> Any:
         return np.zeros((*tokens.shape, 1), np.float32)
@@ -103,10 +105,41 @@ def test_a_short_text_and_a_foreign_token_are_refused() -> None:
         list(perplexity(fixed, [10] * 30, ctx=10))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("general.architecture", None, "cannot run architecture 'None'"),
+        ("llama.attention.head_count", None, "the key llama.attention.head_count is missing"),
+        ("llama.attention.head_count", [4, 4], "is no one number"),
+        ("llama.attention.head_count", 0, "0 heads cannot share 2 heads"),
+        ("llama.attention.head_count", 6, "attn_q.weight has the shape .*, expected 384 × 256"),
+        ("llama.rope.dimension_count", 65, "rope cannot turn 65 columns of a head of 64"),
+        ("llama.rope.scaling.type", "yarn", "cannot run rope scaling 'yarn'"),
+        ("llama.expert_count", 8, "mixture of experts"),
+        ("llama.block_count", 5, "the tensor blk.4.attn_norm.weight is missing"),
+        ("llama.embedding_length", 128, "token_embd.weight has the shape .*, expected any × 128"),
+        ("tokenizer.ggml.model", "rwkv", "cannot tokenize with tokenizer.ggml.model 'rwkv'"),
+        ("tokenizer.ggml.model", "gpt2", "cannot tokenize with tokenizer.ggml.pre 'default'"),
+        ("tokenizer.ggml.tokens", None, "tokenizer.ggml.tokens is to be an array of strings"),
+        ("tokenizer.ggml.scores", None, "0 scores and the unknown token 0 do not fit 4,096 tokens"),
+        ("tokenizer.ggml.unknown_token_id", 4096, "the unknown token 4096 do not fit"),
+        ("tokenizer.ggml.bos_token_id", 4096, "token 4096 is outside the vocabulary of 4096"),
+    ],
+)
+def test_what_is_missing_or_does_not_fit_is_said(tiny: Path, key: str, value: Any, says: str) -> None:
+    with gguf_py.open(tiny) as file:
+        fields = {name: field for name, field in file.fields.items() if name != key}
+        spoiled = replace(file, fields=fields if value is None else {**fields, key: gguf_py.Field.of(key, value)})
+        with pytest.raises(KQuantsError, match=says):
+            list(perplexity(Model(spoiled), [1] * 8, ctx=4, bos=load_tokenizer(spoiled).bos))
+
+
 def test_the_command_measures_what_llama_perplexity_does(tiny: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text(HELD_OUT.read_text()[:24_000])
-    run = CliRunner().invoke(kquants, ["perplexity", str(tiny), "--file", str(text), "--ctx", "128", "--json"])
+    with gguf_py.open(tiny) as file:  # and any shard stands for the model
+        shard = shards.split(file, tmp_path / "tiny", shards.plan_split(file, max_tensors=20))[1]
+    run = CliRunner().invoke(kquants, ["perplexity", str(shard), "--file", str(text), "--ctx", "128", "--json"])
     document = json.loads(run.stdout)
     assert document["windows"] == len_windows(tiny, text) // 128
     assert 25 < document["perplexity"] < 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import tracemalloc
 from collections.abc import Iterator
@@ -54,6 +55,7 @@ def test_tensors(name: str) -> None:
         assert tensors["f16"].shape == (2, 3, 7) and tensors["f16"].data.shape == (2, 3, 14)
         assert all(t.offset % 64 == 0 for t in tensors.values())
         assert not tensors["f32"].data.flags.writeable
+        assert tensors["f32"].type == "F32" != tensors["f16"].type and "I32" in {t.type for t in tensors.values()}
 
 
 @pytest.mark.parametrize("path", [*SMALL, *real_files()], ids=lambda p: p.name)
@@ -179,6 +181,11 @@ def test_what_is_no_file_at_all(tmp_path: Path) -> None:
         gguf_py.open(tmp_path / "none.gguf")
     with pytest.raises(KQuantsError, match="is a directory"):
         gguf_py.open(tmp_path)
+    with pytest.raises(KQuantsError, match="no such file"):
+        gguf_py.open("")
+    os.mkfifo(tmp_path / "pipe.gguf")  # nobody writes to it: to open it would take for ever
+    with pytest.raises(KQuantsError, match="it is no regular file"):
+        gguf_py.open(tmp_path / "pipe.gguf")
 
 
 def _look_at_everything(file: gguf_py.GGUFFile) -> None:

@@ -13,7 +13,7 @@ from kquants_cli.main import kquants as command
 import gguf_py
 from gguf_py import KQuantsError, tensor_type
 from kquants import imatrix
-from kquants.choosing import best_that_fits, parse_size
+from kquants.choosing import best_that_fits
 from kquants.execute import execute
 from kquants.filetypes import FILE_TYPES
 from kquants.quantizer import Options, quantize_model, quantize_models
@@ -148,14 +148,13 @@ def test_the_best_type_that_fits_is_chosen(tmp_path: Path) -> None:
         assert sum(out.bpw for out in chosen.plan.outputs) <= 5.0
         with pytest.raises(KQuantsError, match="no file type is small enough"):
             best_that_fits(model, lambda kind: str(tmp_path / kind), Options(), 1000, None)
-    assert [parse_size(text) for text in ("4.5GiB", "700MB", "12")] == [4831838208, 700000000, 12]
 
 
 def test_dry_run_says_everything_and_writes_nothing(tmp_path: Path) -> None:
     MODELS["llama-untied"].write(tmp_path / "in.gguf")
     said = done("quantize", "--dry-run", "--explain", tmp_path / "in.gguf", tmp_path / "out.gguf", "IQ2_XS")
     assert "token_embd.weight" in said and "embedding of IQ1_S IQ1_M IQ2_XXS IQ2_XS" in said
-    assert "an importance matrix (--imatrix) will be needed" in said and "bits a weight" in said
+    assert "an importance matrix (--imatrix) will be needed" in said and "bits per weight" in said
     assert [p.name for p in tmp_path.iterdir()] == ["in.gguf"]
 
 

@@ -1,0 +1,46 @@
+"""What several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from kquants_cli import arguments
+
+from gguf_py import KQuantsError
+from tests.command import kquants
+
+
+def size(text: str) -> int | None:
+    """What a command makes of a size."""
+    option = click.Option(["--size"])
+    return arguments.size(click.Context(click.Command("test")), option, text)
+
+
+def test_sizes() -> None:
+    given = ("4.5GiB", "700MB", "2G", "1k", "3 MiB", "1.5T", "12")
+    assert [size(text) for text in given] == [4831838208, 700000000, 2 * 10**9, 1000, 3 << 20, 15 * 10**11, 12]
+    for text in ("", "much", "0M", "-1G", "1X", "G"):
+        with pytest.raises(click.BadParameter, match="no size such as"):
+            size(text)
+
+
+def test_texts(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"a\xffb")
+    with pytest.raises(KQuantsError, match="no text in UTF-8: byte 1 cannot be read"):
+        arguments.read_text(tmp_path / "text")
+    with pytest.raises(KQuantsError, match=r"cannot open .*: is a directory"):
+        arguments.read_text(tmp_path)
+
+
+@pytest.mark.parametrize("words", [["inspect", ""], ["quantize", "", "Q4_K_M"], ["split", "x.gguf", ""]])
+def test_no_name_is_no_file(words: list[str]) -> None:
+    result = kquants(*words)
+    assert result.returncode == 2 and "the name of a file is expected" in result.stderr
+
+
+def test_a_type_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "in.gguf").touch()
+    result = kquants("quantize", tmp_path / "in.gguf", tmp_path / "{type}.gguf", "Q4_K_M,q4_k")
+    assert result.returncode == 2 and "'Q4_K_M,q4_k' names a type twice" in result.stderr
