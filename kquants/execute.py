@@ -295,19 +295,26 @@ _INTEGERS = ("I8", "I16", "I32", "I64")
 
 
 def _decode(job: _Job, raw: Bytes, lo: int, hi: int, buffers: _Buffers) -> Floats | None:
-    """The weights as float32, every one of them finite; None for integers that are only copied."""
-    from .finite import first_not_finite
+    """The weights as float32, every one of them finite; None when they were only looked at, to be copied."""
+    from .finite import EXPONENTS, first_not_finite, first_not_finite_half
     from .recode import aligned, decode
 
     kind = job.source.type
-    if kind.name in _INTEGERS and all(item.info.type == kind for item in job.items):
+    copied = all(item.info.type == kind for item in job.items)
+    if copied and kind.name in _INTEGERS:
         return None
+    at = -1
+    if kind.name in EXPONENTS:  # half as many bytes to look at as when they are decoded
+        at = int(first_not_finite_half(raw.reshape(1, -1), EXPONENTS[kind.name]))
+        if copied and at < 0:
+            return None
     if kind.name == "F32":
         floats: Floats = aligned(raw).view(np.float32)
     else:
         floats = buffers.get("floats", hi - lo, np.float32)
         decode(raw, kind, floats)
-    at = int(first_not_finite(floats.reshape(1, -1)))
+    if kind.name not in EXPONENTS:
+        at = int(first_not_finite(floats.reshape(1, -1)))
     if at >= 0:
         name, shape = job.items[0].info.name, job.source.shape
         place = ", ".join(str(i) for i in np.unravel_index(lo + at, shape or (1,)))

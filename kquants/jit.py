@@ -111,7 +111,8 @@ _KERNELS: dict[tuple[str, str], Kernel] = {}
 
 def _kernel(module: str, name: str) -> Kernel:
     """The one kernel of that name."""
-    return _KERNELS.setdefault((module, name), Kernel(module, name))
+    found = _KERNELS.get((module, name))
+    return found or _KERNELS.setdefault((module, name), Kernel(module, name))
 
 
 def kernel(signature: Signature) -> Callable[[Callable[..., Any]], Kernel]:

@@ -227,6 +227,7 @@ def _sources(module: str) -> frozenset[Path]:
     return frozenset(found)
 
 
+@cache
 def source_of(module: str) -> Path | None:
     """The file of a module of kquants, which need not be imported; None when there is none."""
     package, *parts = module.split(".")

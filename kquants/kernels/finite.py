@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..jit import array_in, kernel
-from .lanes import any_lane, as_bits, lane, load, maximum
+import numpy as np
+
+from ..jit import array_in, kernel, number
+from .lanes import any_lane, as_bits, lane, load, load_as, maximum, peek
 
 
 @kernel((array_in("float32"),))
@@ -23,6 +25,28 @@ def first_not_finite(x: Any) -> int:
         at += 128
     while at < size:
         if (lane(as_bits(load(x, 0, at, 1)), 0) & 0x7FFFFFFF) >= 0x7F800000:
+            return at
+        at += 1
+    return -1
+
+
+@kernel((array_in("uint8"), number("int64")))
+def first_not_finite_half(halves: Any, exponent: int) -> int:
+    """The index of the first NaN or infinity among the two-byte numbers in uint8[n, 2 * m], or -1.
+
+    ``exponent`` has the bits that are all set in those and in no other: 0x7C00 for float16, 0x7F80 for bfloat16.
+    """
+    size = halves.size // 2
+    bits = np.uint16(exponent)
+    at = 0
+    while at + 128 <= size:
+        most = load_as(halves, 0, 2 * at, 64, np.uint16) & bits
+        most = maximum(load_as(halves, 0, 2 * at + 128, 64, np.uint16) & bits, most)
+        if any_lane(most >= bits):
+            break
+        at += 128
+    while at < size:
+        if peek(halves, 0, 2 * at, np.uint16) & bits == bits:
             return at
         at += 1
     return -1

@@ -20,6 +20,7 @@ from gguf_py import KQuantsError, tensor_type
 from kquants import journal
 from kquants.execute import execute
 from kquants.quantizer import quantize_model
+from kquants.recode import convert_rows
 from tests.command import kquants
 
 from .models import MODELS, TinyModel, sparse
@@ -172,15 +173,20 @@ def test_an_input_that_shrank_after_it_was_planned(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["in.gguf"]
 
 
-def test_what_is_not_a_number_is_named_with_its_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["F32", "F16", "BF16"])
+@pytest.mark.parametrize("target", ["Q8_0", "COPY"])
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_what_is_not_a_number_is_named_with_its_place(tmp_path: Path, source: str, target: str, bad: float) -> None:
     x = np.zeros((3, 5, 32), np.float32)
-    x[2, 1, 7] = np.inf
-    gguf_py.write(tmp_path / "in.gguf", [], {"a.weight": (tensor_type("F32"), x.shape, x)})
+    x[2, 1, 7] = bad
+    rows = convert_rows(x.reshape(15, 32).view(np.uint8), tensor_type("F32"), tensor_type(source))
+    gguf_py.write(tmp_path / "in.gguf", [], {"a.weight": (tensor_type(source), x.shape, rows)})
     with (
         gguf_py.open(tmp_path / "in.gguf") as model,
-        pytest.raises(KQuantsError, match=r"'a\.weight'.*\[2, 1, 7\] is inf"),
+        pytest.raises(KQuantsError, match=rf"'a\.weight'.*\[2, 1, 7\] is {bad}"),
     ):
-        execute(quantize_model(model, tmp_path / "out.gguf", "Q8_0"))
+        execute(quantize_model(model, tmp_path / "out.gguf", target))
+    assert not (tmp_path / "out.gguf").exists()
 
 
 @pytest.mark.skipif(
@@ -196,6 +202,7 @@ def test_memory_is_bounded_for_one_tensor_of_eight_gigabytes() -> None:
 import re, sys, gguf_py
 from kquants.execute import derive
 from kquants.quantizer import quantize_model
+from kquants.recode import convert_rows
 with gguf_py.open(sys.argv[1]) as model:
     derive(quantize_model(model, "x", "Q8_0"), lambda item, lo, data: None, threads=2)
 print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])

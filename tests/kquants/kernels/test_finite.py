@@ -1,0 +1,38 @@
+"""The search for what is no number, against NumPy's, at every place and around every width it works in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kquants.finite import EXPONENTS, first_not_finite, first_not_finite_half
+
+SIZES = (1, 31, 127, 128, 129, 300)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_first_float_that_is_no_number(size: int) -> None:
+    x = np.random.default_rng(size).standard_normal(size, dtype=np.float32)
+    x[::3] = np.finfo(np.float32).max
+    assert first_not_finite(x.reshape(1, -1)) == -1
+    for at in range(size):
+        for bad in (np.nan, -np.nan, np.inf, -np.inf):
+            spoilt = x.copy()
+            spoilt[[at, -1]] = bad
+            assert first_not_finite(spoilt.reshape(1, -1)) == at
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("name", "bad"), [("F16", (0x7C00, 0xFC00, 0x7C01, 0xFE00)), ("BF16", (0x7F80, 0xFF80, 0xFFC1))]
+)
+def test_the_first_half_that_is_no_number(size: int, name: str, bad: tuple[int, ...]) -> None:
+    exponent = EXPONENTS[name]
+    x = np.random.default_rng(size).integers(0, 1 << 16, size, np.uint16)
+    x[(x & exponent) == exponent] = exponent - 1  # the largest number there is
+    assert first_not_finite_half(x.view(np.uint8).reshape(1, -1), exponent) == -1
+    for at in range(size):
+        for bits in bad:
+            spoilt = x.copy()
+            spoilt[[at, -1]] = bits
+            assert first_not_finite_half(spoilt.view(np.uint8).reshape(1, -1), exponent) == at
