@@ -11,7 +11,7 @@ from typing import Any
 
 from gguf_py import KQuantsError
 
-from .definition import Definition, class_of, classes
+from .definition import Definition, class_of, page_of
 from .expression import Scope, evaluate
 
 _TEXT = ("llm_config", "lm_config", "language_config", "lfm")
@@ -63,7 +63,7 @@ def model_class(raw: Mapping[str, Any], where: object) -> str:
         named = f"{raw['ssm_cfg'].get('layer', 'Mamba')}ForCausalLM"
     if named not in _KEEPS_ITS_NAME:
         text = text_config(raw)
-        named = _first_class(text) or (named if named in classes() else class_of(text.get("model_type"))) or named
+        named = _first_class(text) or (named if named and page_of(named) else class_of(text.get("model_type"))) or named
     if named is None:
         raise KQuantsError(f"{where}: config.json lacks 'architectures', expected the name of a model class")
     return named

@@ -156,6 +156,14 @@ def classes() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+@lru_cache(maxsize=8)
+def page_of(name: str) -> Path | None:
+    """The page that has a model class; only pages in which its name stands are parsed, for parsing all takes long."""
+    pages = sorted(PAGES.glob("*.toml"), reverse=True)
+    named = (path for path in pages if f'"{name}"' in path.read_text("utf-8"))
+    return next((path for path in named if name in _page(path).get("classes", ())), None)
+
+
 @lru_cache(maxsize=1)
 def _kinds() -> dict[str, str]:
     """The first class of the page that has defaults for a ``model_type``."""
@@ -170,11 +178,12 @@ def class_of(kind: object) -> str | None:
 
 def find(name: str, where: object = "config.json") -> Definition:
     """The definition for a model class; raises KQuantsError that says what is nearest and where one's own would go."""
-    known = classes()
-    if name in known:
-        return load(known[name])
+    page = page_of(name)
+    if page is not None:
+        return load(page)
     if name in NO_TEXT:
         raise KQuantsError(f"{where}: {name} is {NO_TEXT[name]}")
+    known = classes()
     near = [f"{other} ({known[other].name})" for other in difflib.get_close_matches(name, known, 3, 0.5)]
     raise KQuantsError(
         f"{where}: the model class is {name!r}, for which there is no page"

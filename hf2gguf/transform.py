@@ -35,7 +35,7 @@ def reshape(source: Source, *shape: int) -> Source:
     if prod(shape) != total:
         raise KQuantsError(f"{total} weights of shape {list(source.shape)} do not make the shape {list(shape)}")
     if not shape or not source.shape or shape[-1] == source.shape[-1]:
-        return replace(source, shape=tuple(shape))
+        return replace(source, shape=tuple(shape), wide=None)
     old, new = source.row_bytes, source.type.row_bytes(shape[-1])
 
     def rows(lo: int, hi: int) -> Bytes:
@@ -43,7 +43,7 @@ def reshape(source: Source, *shape: int) -> Source:
         flat = source.rows(first, last).reshape(-1)
         return flat[lo * new - first * old : hi * new - first * old].reshape(hi - lo, new)
 
-    return replace(source, shape=tuple(shape), rows=rows)
+    return replace(source, shape=tuple(shape), rows=rows, wide=None)
 
 
 def squeeze(source: Source) -> Source:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -97,7 +97,7 @@ def execute(
         for at, upto in ((journal.SIZE, None), (0, journal.SIZE)):
             for handle, out in zip(handles, plan.outputs, strict=True):
                 write_all(handle, out.layout.header[at:upto], at)
-    nbytes = sum(job.source.count * job.source.row_bytes for job in work.jobs)
+    nbytes = sum(job.stored.count * job.stored.row_bytes for job in work.jobs)
     return Summary(time.perf_counter() - start, work.total, nbytes, plan.size, skipped)
 
 
@@ -123,7 +123,8 @@ def compile_kernels(plan: Plan, progress: Progress) -> None:
     from .jit import missing
     from .recode import kernels
 
-    pairs = {(item.source.type, item.info.type, item.imatrix is not None) for out in plan.outputs for item in out.items}
+    jobs = _jobs(plan)
+    pairs = {(job.stored.type, item.info.type, item.imatrix is not None) for job in jobs for item in job.items}
     todo = missing(kernels(sorted(pairs, key=str)))
     if todo:
         progress.note(f"compiling {len(todo)} kernels for this processor, once")
@@ -137,7 +138,25 @@ class _Job:
 
     source: Source
     items: tuple[Item, ...]
-    step: int
+
+    @property
+    def rounded(self) -> bool:
+        """Whether the source rounds another one to F16, which is done here then, where the weights are in cache."""
+        return self.source.wide is not None and self.source.type.name == "F16"
+
+    @property
+    def stored(self) -> Source:
+        """What is read."""
+        wide = self.source.wide
+        return wide if wide is not None and self.rounded else self.source
+
+    @property
+    def step(self) -> int:
+        """Weights of a piece: whole rows unless the bytes can be read anywhere and no encoder looks at rows."""
+        if self.stored.extent is not None and all(item.imatrix is None for item in self.items):
+            return PIECE
+        columns = max(1, self.source.columns)
+        return max(1, PIECE // columns) * columns
 
     @property
     def weights(self) -> int:
@@ -149,15 +168,7 @@ def _jobs(plan: Plan) -> list[_Job]:
     for out in plan.outputs:
         for item in out.items:
             shared.setdefault(id(item.source), []).append(item)
-    return [_Job(items[0].source, tuple(items), _step(items)) for items in shared.values()]
-
-
-def _step(items: Sequence[Item]) -> int:
-    """Weights of a piece: whole rows unless the bytes can be read anywhere and no encoder looks at rows."""
-    source = items[0].source
-    if source.extent is not None and all(item.imatrix is None for item in items):
-        return PIECE
-    return max(1, PIECE // max(1, source.columns)) * max(1, source.columns)
+    return [_Job(items[0].source, tuple(items)) for items in shared.values()]
 
 
 @dataclass
@@ -267,11 +278,11 @@ class _Buffers:
 
 
 def _do(job: _Job, lo: int, hi: int, buffers: _Buffers, take: Callable[[Item, int, Bytes], None]) -> None:
-    raw = _read(job.source, lo, hi, buffers)
+    raw = _read(job.stored, lo, hi, buffers)
     floats = _decode(job, raw, lo, hi, buffers)
     for item in job.items:
         kind = item.info.type
-        if kind == job.source.type or floats is None:
+        if floats is None or (kind == job.source.type and not job.rounded):
             data: Bytes = raw
         elif kind.name == "F32":
             data = floats.view(np.uint8)
@@ -296,24 +307,28 @@ _INTEGERS = ("I8", "I16", "I32", "I64")
 
 def _decode(job: _Job, raw: Bytes, lo: int, hi: int, buffers: _Buffers) -> Floats | None:
     """The weights as float32, every one of them finite; None when they were only looked at, to be copied."""
-    from .finite import EXPONENTS, first_not_finite, first_not_finite_half
+    from .finite import EXPONENTS, first_not_finite, first_not_finite_half, round_to_half
     from .recode import aligned, decode
 
-    kind = job.source.type
-    copied = all(item.info.type == kind for item in job.items)
+    kind = job.stored.type
+    copied = not job.rounded and all(item.info.type == kind for item in job.items)
     if copied and kind.name in _INTEGERS:
         return None
     at = -1
-    if kind.name in EXPONENTS:  # half as many bytes to look at as when they are decoded
+    early = kind.name in EXPONENTS and not job.rounded  # half as many bytes to look at as when they are decoded
+    if early:
         at = int(first_not_finite_half(raw.reshape(1, -1), EXPONENTS[kind.name]))
         if copied and at < 0:
             return None
-    if kind.name == "F32":
-        floats: Floats = aligned(raw).view(np.float32)
+    floats: Floats
+    if kind.name == "F32" and not job.rounded:
+        floats = aligned(raw).view(np.float32)
     else:
         floats = buffers.get("floats", hi - lo, np.float32)
         decode(raw, kind, floats)
-    if kind.name not in EXPONENTS:
+    if job.rounded:
+        at = int(round_to_half(floats.reshape(1, -1)))
+    elif not early:
         at = int(first_not_finite(floats.reshape(1, -1)))
     if at >= 0:
         name, shape = job.items[0].info.name, job.source.shape

@@ -78,6 +78,8 @@ class Source:
     """What a reader may want to know about where the bytes lie, or None."""
     extent: Extent | None = None
     """Where the bytes lie, if that is in one piece and in this order: then any part of a row can be read."""
+    wide: Source | None = None
+    """The same tensor in another type, of which this is the rounding, if it is nothing else: see ``converted``."""
 
     @property
     def columns(self) -> int:
@@ -93,6 +95,12 @@ class Source:
     def row_bytes(self) -> int:
         """Bytes of a row."""
         return self.type.row_bytes(self.columns)
+
+
+    def other(self, rows: Rows, type: TensorType | None = None, shape: tuple[int, ...] | None = None) -> Source:
+        """The source of other rows, made of these."""
+        shape = self.shape if shape is None else shape
+        return replace(self, type=type or self.type, shape=shape, rows=rows, extent=None, wide=None)
 
 
 def in_file(file: InputFile, offset: int, type: TensorType, shape: tuple[int, ...]) -> Source:
@@ -133,4 +141,4 @@ def converted(source: Source, type: TensorType) -> Source:
     def rows(lo: int, hi: int) -> Bytes:
         return convert_rows(source.rows(lo, hi), source.type, type)
 
-    return replace(source, type=type, rows=rows, extent=None)
+    return replace(source.other(rows, type), wide=source)

@@ -93,7 +93,7 @@ def padded(source: Source, step: Step) -> Source:
     if len(step.texts) < 2 or source.rows(0, height).any():
         return source
     shape = (source.shape[0] - 1, *source.shape[1:])
-    return replace(source, shape=shape, rows=lambda lo, hi: source.rows(lo + height, hi + height), extent=None)
+    return source.other(lambda lo, hi: source.rows(lo + height, hi + height), shape=shape)
 
 
 def picked(source: Source, step: Step) -> Source:
@@ -129,7 +129,7 @@ def _mapped(source: Source, function: Callable[[Any], Any]) -> Source:
     def rows(lo: int, hi: int) -> NDArray[np.uint8]:
         return np.ascontiguousarray(function(source.rows(lo, hi).view(np.float32)), np.float32).view(np.uint8)
 
-    return replace(source, rows=rows, extent=None)
+    return source.other(rows)
 
 
 def ternary(source: Source, step: Step) -> Source:

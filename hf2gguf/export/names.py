@@ -260,11 +260,6 @@ def _split(source: Source) -> list[Source]:
     count, height = source.shape[0], prod(source.shape[1:-1])
 
     def part(e: int) -> Source:
-        return replace(
-            source,
-            shape=source.shape[1:],
-            rows=lambda lo, hi: source.rows(e * height + lo, e * height + hi),
-            extent=None,
-        )
+        return source.other(lambda lo, hi: source.rows(e * height + lo, e * height + hi), shape=source.shape[1:])
 
     return [part(e) for e in range(count)]

@@ -1,4 +1,4 @@
-"""Find weights that are not numbers before they spoil the blocks they are in."""
+"""Find weights that are not numbers before they spoil the blocks they are in, and round on the way."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import array_in, kernel, number
-from .lanes import any_lane, as_bits, lane, load, load_as, maximum, peek
+from ..jit import array_in, array_out, kernel, number
+from .lanes import any_lane, as_bits, lane, load, load_as, maximum, peek, store
+from .numerics import half_bits, half_value
 
 
 @kernel((array_in("float32"),))
@@ -47,6 +48,29 @@ def first_not_finite_half(halves: Any, exponent: int) -> int:
         at += 128
     while at < size:
         if peek(halves, 0, 2 * at, np.uint16) & bits == bits:
+            return at
+        at += 1
+    return -1
+
+
+@kernel((array_out("float32"),))
+def round_to_half(x: Any) -> int:
+    """Round float32[n, m] to the nearest float16 numbers, in place; the index of the first NaN or infinity, or -1."""
+    size = x.size
+    found = -1
+    at = 0
+    while at + 32 <= size:
+        rounded = half_value(half_bits(load(x, 0, at, 32)))
+        store(x, 0, at, rounded)
+        if found < 0 and any_lane((as_bits(rounded) & 0x7FFFFFFF) >= 0x7F800000):
+            found = at
+        at += 32
+    while at < size:
+        store(x, 0, at, half_value(half_bits(load(x, 0, at, 1))))
+        at += 1
+    at = found if found >= 0 else size & -32
+    while at < size:
+        if (lane(as_bits(load(x, 0, at, 1)), 0) & 0x7FFFFFFF) >= 0x7F800000:
             return at
         at += 1
     return -1

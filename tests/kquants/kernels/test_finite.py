@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kquants.finite import EXPONENTS, first_not_finite, first_not_finite_half
+from kquants.finite import EXPONENTS, first_not_finite, first_not_finite_half, round_to_half
 
 SIZES = (1, 31, 127, 128, 129, 300)
 
@@ -36,3 +36,18 @@ def test_the_first_half_that_is_no_number(size: int, name: str, bad: tuple[int, 
             spoilt = x.copy()
             spoilt[[at, -1]] = bits
             assert first_not_finite_half(spoilt.view(np.uint8).reshape(1, -1), exponent) == at
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_rounding_to_half_and_the_first_that_does_not_fit(size: int) -> None:
+    x = np.random.default_rng(size).standard_normal(size, dtype=np.float32)
+    x *= np.exp2(np.arange(size) % 40 - 26, dtype=np.float32)  # subnormal ones too
+    rounded = x.copy()
+    assert round_to_half(rounded.reshape(1, -1)) == -1
+    assert rounded.tobytes() == x.astype(np.float16).astype(np.float32).tobytes()
+    for at in range(size):
+        for bad in (np.nan, np.inf, 65520.0, -1e20):
+            spoilt = x.copy()
+            spoilt[[at, -1]] = bad
+            assert round_to_half(spoilt.reshape(1, -1)) == at
+    assert not np.isfinite(spoilt[-1])
