@@ -23,14 +23,12 @@ def write_layouts(outputs: Sequence[tuple[Path, Layout]], tensors: Mapping[str, 
     No output has its name before all are whole; they get their names from the last to the first.
     """
     with contextlib.ExitStack() as stack:
-        sources: dict[str, int] = {}
         for path, layout in outputs:
             handle = stack.enter_context(replacing(path, layout.size))
             write_all(handle, layout.header, 0)
             for info, offset in zip(layout.infos, layout.offsets, strict=True):
                 tensor = tensors[info.name]
-                source = _source(tensor.file, sources, stack)
-                copy_range(source, tensor.offset, handle, offset, tensor.nbytes, f"tensor {info.name!r}")
+                _copy(tensor.file, tensor.offset, handle, offset, tensor.nbytes, f"tensor {info.name!r}")
 
 
 def plan_rewrite(file: GGUFFile, fields: Iterable[Field] | None = None) -> Layout:
@@ -58,11 +56,9 @@ def rewrite(file: GGUFFile, path: str | os.PathLike[str], fields: Iterable[Field
         write_layouts([(Path(path), layout)], file.tensors)
         return
     rest = file.size - file.data_offset
-    with contextlib.ExitStack() as stack:
-        source = _source(file, {}, stack)
-        handle = stack.enter_context(replacing(path, len(layout.header) + rest))
+    with replacing(path, len(layout.header) + rest) as handle:
         write_all(handle, layout.header, 0)
-        copy_range(source, file.data_offset, handle, len(layout.header), rest, "the tensor data")
+        _copy(file, file.data_offset, handle, len(layout.header), rest, "the tensor data")
 
 
 def change_in_place(file: GGUFFile, layout: Layout) -> bool:
@@ -83,11 +79,11 @@ def change_in_place(file: GGUFFile, layout: Layout) -> bool:
 
 def in_place_span(file: GGUFFile, layout: Layout) -> tuple[int, int] | None:
     """First and last offset of what would change in place, or None when a new file is needed."""
-    if len(layout.header) != file.data_offset or file.buffer is None:
+    if len(layout.header) != file.data_offset:
         return None
     import numpy as np
 
-    old, new = (np.frombuffer(header, np.uint8, file.data_offset) for header in (file.buffer, layout.header))
+    old, new = (np.frombuffer(header, np.uint8) for header in (file.header, layout.header))
     changed = np.flatnonzero(old != new)
     if not len(changed):
         return 0, 0
@@ -95,12 +91,8 @@ def in_place_span(file: GGUFFile, layout: Layout) -> tuple[int, int] | None:
     return (low, last + 1) if low // _PAGE == last // _PAGE else None
 
 
-def _source(file: GGUFFile | None, opened: dict[str, int], stack: contextlib.ExitStack) -> int:
-    if file is None:
-        raise KQuantsError("a tensor without a file cannot be copied")
-    name = os.fspath(file.path)
-    if name not in opened:
-        handle = os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        stack.callback(os.close, handle)
-        opened[name] = handle
-    return opened[name]
+def _copy(file: GGUFFile | None, offset: int, handle: int, at: int, size: int, what: str) -> None:
+    """Copy bytes of a file that is open; raises KQuantsError, naming file and ``what``, when they are gone."""
+    if file is None or file.input is None:
+        raise KQuantsError(f"{what} is of no file that is open, and cannot be copied")
+    copy_range(file.input.handle, offset, handle, at, size, f"{what} of {file.input.path}")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import mmap
 import os
-import stat
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import strings
 from .errors import KQuantsError
+from .input import Head, InputFile, head_of
 from .layout import LARGEST, MAGIC, TensorInfo, check_shape, padded, stated_alignment
 from .types import ValueType, tensor_type
 from .values import NATIVE, ByteOrder, Field, measure
@@ -28,15 +26,6 @@ if TYPE_CHECKING:
 _PLAIN = {"F32": "f4", "F16": "f2", "BF16": "u2", "F64": "f8", "I8": "i1", "I16": "i2", "I32": "i4", "I64": "i8"}
 
 
-class Incomplete(Exception):
-    """The header goes on behind the bytes that were given; ``needed`` is the least that can help."""
-
-    def __init__(self, needed: int) -> None:
-        """Remember how many bytes from the beginning of the file are needed."""
-        super().__init__(needed)
-        self.needed = needed
-
-
 @dataclass(frozen=True, slots=True)
 class Tensor(TensorInfo):
     """A tensor of a file that is open; its weights stay in the file until they are looked at."""
@@ -46,18 +35,34 @@ class Tensor(TensorInfo):
     file: GGUFFile | None = None
 
     @property
-    def data(self) -> NDArray[np.uint8]:
-        """The bytes as they are in the file, a read-only view: the shape's leading axes, then bytes of a row."""
-        if self.file is None or self.file.buffer is None:
+    def input(self) -> InputFile:
+        """Where it is read from; raises KQuantsError when the file is closed or only its header is here."""
+        if self.file is None or self.file.input is None:
             raise KQuantsError(f"tensor {self.name!r}: only the header of this file is here, or the file is closed")
+        return self.file.input
+
+    @property
+    def data(self) -> NDArray[np.uint8]:
+        """The bytes as they are in the file, a read-only view: the shape's leading axes, then bytes of a row.
+
+        They are mapped into memory. Should the file be cut short while they are looked at, the system ends the process:
+        ``read_into`` and ``to_numpy`` raise then.
+        """
         import numpy as np  # here, so that looking at a header does not wait for it
 
-        flat = np.frombuffer(self.file.buffer, np.uint8, self.nbytes, self.offset)
+        flat = np.frombuffer(self.input.mapped(), np.uint8, self.nbytes, self.offset)
         return flat.reshape(*self.shape[:-1], self.row_bytes)
+
+    def read_into(self, out: NDArray[np.uint8], lo: int = 0) -> None:
+        """Fill uint8[n] with the bytes from ``lo`` of the tensor on; raises KQuantsError when they are gone."""
+        self.input.read_into(out, self.offset + lo)
 
     def to_numpy(self) -> NDArray[np.float32]:
         """The weights as float32, of the tensor's shape, decoded whole."""
-        data = self.data
+        import numpy as np
+
+        data = np.empty(self.nbytes, np.uint8)
+        self.read_into(data)
         byteorder = self.file.byteorder if self.file is not None else NATIVE
         plain = _PLAIN.get(self.type.name)
         if plain is None:
@@ -66,24 +71,10 @@ class Tensor(TensorInfo):
             kquants = importlib.import_module("kquants")  # here, not above: a file opens without the codecs
             decoded: NDArray[np.float32] = kquants.dequantize(data, self.type.name)
             return decoded.reshape(self.shape)
-        import numpy as np
-
-        numbers = data.reshape(-1).view(("<" if byteorder == "little" else ">") + plain)
+        numbers = data.view(("<" if byteorder == "little" else ">") + plain)
         if self.type.name == "BF16":
             return (numbers.astype(np.uint32) << 16).view(np.float32).reshape(self.shape)
-        return numbers.astype(np.float32).reshape(self.shape)
-
-    def let_go(self, lo: int, hi: int) -> None:
-        """Say that the bytes ``lo`` to ``hi`` are not looked at again soon: what reads a whole file holds little of it.
-
-        They stay what they are; whoever looks nevertheless has them read anew.
-        """
-        buffer = None if self.file is None else self.file.buffer
-        if buffer is None or not hasattr(mmap, "MADV_DONTNEED"):
-            return
-        first, last = ((self.offset + at) & -mmap.PAGESIZE for at in (lo, hi))
-        if first < last:
-            buffer.madvise(mmap.MADV_DONTNEED, first, last - first)
+        return numbers.astype(np.float32, copy=False).reshape(self.shape)
 
     @property
     def info(self) -> TensorInfo:
@@ -135,8 +126,10 @@ class GGUFFile:
     """Where the tensor data begins: the header's end, padded to the alignment unless the file ends there."""
     size: int
     """Of the file in bytes."""
-    buffer: mmap.mmap | None = None
-    """The file in memory; None when only the header was read, or after ``close``."""
+    header: memoryview
+    """The bytes before ``data_offset``."""
+    input: InputFile | None = None
+    """Where tensors are read from; None when only the header was read, or after ``close``."""
 
     @property
     def metadata(self) -> Metadata:
@@ -145,11 +138,7 @@ class GGUFFile:
 
     def close(self) -> None:
         """Let go of the file; views that were taken keep their part of it alive."""
-        buffer = self.buffer
-        object.__setattr__(self, "buffer", None)
-        if buffer is not None:
-            with contextlib.suppress(BufferError):
-                buffer.close()
+        object.__setattr__(self, "input", None)
 
     def __enter__(self) -> GGUFFile:
         return self
@@ -170,61 +159,65 @@ class GGUFFile:
 
 
 def open(path: str | os.PathLike[str]) -> GGUFFile:
-    """Open a GGUF file, version 2 or 3, of either byte order, memory-mapped and read-only.
+    """Open a GGUF file, version 2 or 3, of either byte order, read-only.
 
-    The header is parsed and checked at once: every count, length, type and offset against the bytes that are there.
-    Values and weights are read when they are asked for. Raises KQuantsError when the file is missing, is not a GGUF
-    file, ends too soon or contradicts itself.
+    The header is read and checked at once: every count, length, type and offset against the bytes that are there.
+    Values are decoded and weights are read when they are asked for. Raises KQuantsError when the file is missing, is
+    not a GGUF file, ends too soon or contradicts itself.
     """
-    name = os.fspath(path)
-    try:
-        mode = os.stat(name).st_mode  # noqa: PTH116 - of the name as it is: Path("") would be this folder
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe that nobody writes to would never open
-            raise KQuantsError(f"cannot open {name}: it is no regular file, which could be mapped into memory")
-        with Path(path).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size < len(MAGIC):
-                raise KQuantsError(f"{name} is not a GGUF file: it has {size} bytes")
-            buffer = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as fault:
-        raise KQuantsError(f"cannot open {name}: {(fault.strerror or str(fault)).lower()}") from None
-    opened = parse(memoryview(buffer), size, Path(path))
-    object.__setattr__(opened, "buffer", buffer)
+    file = InputFile(path)
+    if file.size < len(MAGIC):
+        raise KQuantsError(f"{file.path} is not a GGUF file: it has {file.size} bytes")
+    opened = parse(head_of(file), Path(path))
+    object.__setattr__(opened, "input", file)
     return opened
 
 
-def parse(data: memoryview, size: int, path: Path | str) -> GGUFFile:
-    """Parse a header from the first bytes of a file of ``size`` bytes; ``path`` is for messages.
-
-    Raises KQuantsError as ``open`` does, and Incomplete when ``data`` is less than the file and ends in the header.
-    """
+def parse(head: Head, path: Path | str) -> GGUFFile:
+    """Parse the header that a file begins with; ``path`` is for messages. Raises KQuantsError as ``open`` does."""
     try:
-        return _Parser(data, size, path).file()
+        return _Parser(head, path).file()
     except KQuantsError as fault:
-        raise KQuantsError(f"{os.fspath(path)}: {fault}") from None
+        name = os.fspath(path)
+        raise fault if str(fault).startswith(name) else KQuantsError(f"{name}: {fault}") from None
+
+
+_Place = tuple[tuple[ValueType, ValueType | None], int, int]
+"""A value's type and an array's item type, the first byte, and the one behind the last."""
 
 
 class _Parser:
     """A place in the header that moves forward; every step is checked against the bytes that there are."""
 
-    def __init__(self, data: memoryview, size: int, path: Path | str) -> None:
-        self.data, self.size, self.path = data, size, path
+    def __init__(self, head: Head, path: Path | str) -> None:
+        self.head, self.size, self.path = head, head.size, path
         self.at, self.order = 0, "<"
         self.doing, self.named = "the header", ""
         """What is being read, and the key or tensor that was named last."""
 
     def file(self) -> GGUFFile:
-        byteorder, version = self._start()
-        tensors, fields = self._unpack("QQ")
-        self._possible(tensors, 24, "tensors")
-        self._possible(fields, 13, "metadata keys")
-        by_key = self._fields(fields)
+        try:
+            byteorder, version = self._start()
+            tensors, fields = self._unpack("QQ")
+            self._possible(tensors, 24, "tensors")
+            self._possible(fields, 13, "metadata keys")
+            places = self._places(fields)
+            infos = self._infos(tensors)
+        except struct.error as fault:
+            raise KQuantsError(
+                f"the file ends in {self.doing}: that goes on to byte {fault.args[0]:,} at least, but the file has "
+                f"{self.size:,} bytes: it is cut short or damaged"
+            ) from None
+        data = self.head.data
+        by_key = {key: Field.read(key, *kinds, data[lo:hi], self.order) for key, (kinds, lo, hi) in places.items()}
         alignment = stated_alignment(by_key.values())
-        infos = self._infos(tensors)
         origin = padded(self.at, alignment)
-        if not infos and origin > self.size:
+        if origin > self.size and not infos:
             origin = self.at  # upstream writes a file without tensors with or without padding behind its header
-        opened = GGUFFile(self.path, version, byteorder, alignment, MappingProxyType(by_key), {}, origin, self.size)
+        header = self.head.want(min(origin, self.size))[:origin]
+        opened = GGUFFile(
+            self.path, version, byteorder, alignment, MappingProxyType(by_key), {}, origin, self.size, header
+        )
         placed = {t.name: replace(t, offset=origin + t.offset, file=opened) for t in infos}
         for tensor in placed.values():
             if tensor.offset + tensor.nbytes > self.size:
@@ -237,8 +230,8 @@ class _Parser:
         return opened
 
     def _start(self) -> tuple[ByteOrder, int]:
-        if bytes(self.data[:4]) != MAGIC:
-            raise KQuantsError(f"not a GGUF file: it begins with {bytes(self.data[:4])!r} instead of {MAGIC!r}")
+        if (found := bytes(self.head.want(4)[:4])) != MAGIC:
+            raise KQuantsError(f"not a GGUF file: it begins with {found!r} instead of {MAGIC!r}")
         self.at = 4
         (version,) = self._unpack("I")
         if version & 0xFFFF == 0:
@@ -248,23 +241,22 @@ class _Parser:
             raise KQuantsError(f"GGUF version {version} is not supported, only 2 and 3 are")
         return ("little" if self.order == "<" else "big"), version
 
-    def _fields(self, count: int) -> dict[str, Field]:
-        fields: dict[str, Field] = {}
+    def _places(self, count: int) -> dict[str, _Place]:
+        """Where the metadata's values lie; nothing is kept of the head, which may still be replaced by a longer one."""
+        places: dict[str, _Place] = {}
         for number in range(1, count + 1):
             key = self._name("metadata key", number, count)
             if not key:
                 raise KQuantsError(f"{self.doing} is empty")
-            self._once(key, fields, count)
+            self._once(key, places, count)
             (code,) = self._unpack("I")
             try:
                 type_, start = ValueType(code), self.at
-                self.at, item = measure(self.data, start, type_, self.order)
-            except (struct.error, OverflowError) as fault:
-                self._short(fault.args[0])
+                self.at, item = measure(self.head, start, type_, self.order)
             except ValueError as fault:
                 raise KQuantsError(f"{self.doing}: {str(fault).replace('ValueType', 'metadata type')}") from None
-            fields[key] = Field.read(key, type_, item, self.data[start : self.at], self.order)
-        return fields
+            places[key] = ((type_, item), start, self.at)
+        return places
 
     def _infos(self, count: int) -> list[Tensor]:
         infos: dict[str, Tensor] = {}
@@ -288,10 +280,8 @@ class _Parser:
 
     def _unpack(self, form: str) -> tuple[Any, ...]:
         reader = struct.Struct(self.order + form)
-        if self.at + reader.size > len(self.data):
-            self._short(self.at + reader.size)
         self.at += reader.size
-        return reader.unpack_from(self.data, self.at - reader.size)
+        return reader.unpack_from(self.head.want(self.at), self.at - reader.size)
 
     def _name(self, what: str, number: int, count: int) -> str:
         """The next key or tensor's name; from then on, faults are those of what it names."""
@@ -309,21 +299,9 @@ class _Parser:
 
     def _string(self) -> str:
         (length,) = self._unpack("Q")
-        if self.at + length > len(self.data):
-            self._short(self.at + length)
         self.at += length
-        return strings.to_text(self.data[self.at - length : self.at])
+        return strings.to_text(self.head.want(self.at)[self.at - length : self.at])
 
     def _possible(self, count: int, least: int, what: str) -> None:
         if count * least > self.size - self.at:
             raise KQuantsError(f"the header speaks of {count:,} {what}, too many for {self.size:,} bytes")
-
-    def _short(self, needed: object) -> None:
-        """Raise: the bytes end too soon, because the file does or because only its beginning was given."""
-        end = needed if isinstance(needed, int) else len(self.data) + 1
-        if len(self.data) < self.size and end <= self.size:
-            raise Incomplete(end)
-        raise KQuantsError(
-            f"the file ends in {self.doing}: that goes on to byte {end:,} at least, but the file has {self.size:,} "
-            "bytes: it is cut short or damaged"
-        )

@@ -10,7 +10,8 @@ from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlsplit, urlunsplit
 
 from .errors import KQuantsError
-from .reader import GGUFFile, Incomplete, parse
+from .input import Head
+from .reader import GGUFFile, parse
 from .shards import ShardSet, gather
 
 _FIRST = 1 << 20
@@ -46,17 +47,17 @@ def open_url(url: str) -> ShardSet:
 
 
 def _header(url: str) -> GGUFFile:
-    data, wanted = b"", _FIRST
-    while True:
-        piece, size = _fetch(url, len(data), wanted)
-        data += piece
-        try:
-            return parse(memoryview(data), size, url)
-        except Incomplete as lacking:
-            wanted = max(lacking.needed, 2 * len(data))
-            if not piece or lacking.needed > _MOST:
-                raise KQuantsError(f"{url}: the header goes on after {len(data):,} bytes; is it a GGUF file?") from None
-            wanted = min(wanted, size, _MOST)
+    data, size = _fetch(url, 0, _FIRST)
+
+    def fetch(end: int) -> bytes:
+        have = len(head.data)
+        piece = b"" if end > _MOST else _fetch(url, have, min(max(end, 2 * have), size, _MOST))[0]
+        if have + len(piece) < end:
+            raise KQuantsError(f"{url}: the header goes on after {have:,} bytes; is it a GGUF file?")
+        return bytes(head.data) + piece
+
+    head = Head(memoryview(data), size, fetch)
+    return parse(head, url)
 
 
 def _fetch(url: str, start: int, end: int) -> tuple[bytes, int]:

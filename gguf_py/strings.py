@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
+from .input import Head
+
 
 def to_text(raw: bytes | memoryview) -> str:
     """Text of a string's bytes; bytes that are not UTF-8 become lone surrogates, so that nothing is lost."""
@@ -30,14 +32,19 @@ def quoted(text: str, most: int = 100) -> str:
     return repr(text) if len(text) <= most else f"{text[:most]!r}… ({len(text):,} characters)"
 
 
-def skip(data: memoryview, at: int, count: int, order: str) -> int:
+def skip(head: Head, at: int, count: int, order: str) -> int:
     """Offset behind ``count`` length-prefixed strings that start at ``at``; raises struct.error past the end.
 
     Each length says where the next one lies, so the walk is sequential; it reads nothing but the lengths.
     """
-    length = struct.Struct(order + "Q").unpack_from
+    length, data = struct.Struct(order + "Q").unpack_from, head.data
     for _ in range(count):
-        at += 8 + length(data, at)[0]
+        try:
+            at += 8 + length(data, at)[0]
+        except (struct.error, OverflowError):  # not all of it is here, or nowhere
+            data = head.want(at + 8)
+            at += 8 + length(data, at)[0]
+    head.want(at)
     return at
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from . import strings
+from .input import Head
 from .strings import Strings
 from .types import ValueType
 
@@ -76,7 +77,7 @@ class Field:
             item = encode.infer_item(key, value)
         field = cls(key, type, value, item if type is ValueType.ARRAY else None)
         raw = memoryview(field.payload("little"))
-        end, _ = measure(raw, 0, type, "<")
+        end, _ = measure(Head(raw), 0, type, "<")
         field._value = decode(raw[:end], type, "<")
         return field
 
@@ -153,38 +154,32 @@ class Field:
 _UNREAD: Any = object()
 
 
-def measure(data: memoryview, at: int, type_: ValueType, order: str, depth: int = 0) -> tuple[int, ValueType | None]:
-    """Offset behind a value that starts at ``at``, and an array's item type.
+def measure(head: Head, at: int, type_: ValueType, order: str, depth: int = 0) -> tuple[int, ValueType | None]:
+    """Offset behind a value that starts at ``at``, and an array's item type; all its bytes are in the head then.
 
     Nothing is decoded. Raises struct.error when the bytes end first, ValueError when an array's item type does
     not exist or arrays nest too deep.
     """
     size = _SIZES.get(type_)
     if size is not None:
-        return _within(data, at + size), None
+        head.want(at + size)
+        return at + size, None
     if type_ is ValueType.STRING:
-        return _within(data, strings.skip(data, at, 1, order)), None
-    code, count = struct.unpack_from(order + "IQ", data, at)
+        return strings.skip(head, at, 1, order), None
+    code, count = struct.unpack_from(order + "IQ", head.want(at + 12), at)
     item, at = ValueType(code), at + 12
-    size = _SIZES.get(item)
-    if size is not None:
-        return _within(data, at + size * count), item
+    # The least the items can take is wanted first, so that a lie about the count ends here and not in a long walk.
+    size = _SIZES.get(item) or (8 if item is ValueType.STRING else 12)
+    head.want(at + size * count)
+    if item in _SIZES:
+        return at + size * count, item
     if item is ValueType.STRING:
-        # The least an item can take is checked first, so that a lie about the count ends here and not in a long walk.
-        _within(data, at + 8 * count)
-        return _within(data, strings.skip(data, at, count, order)), item
+        return strings.skip(head, at, count, order), item
     if depth >= _DEEPEST:
         raise ValueError(f"arrays nest deeper than {_DEEPEST}")
-    _within(data, at + 12 * count)
     for _ in range(count):
-        at, _ = measure(data, at, ValueType.ARRAY, order, depth + 1)
+        at, _ = measure(head, at, ValueType.ARRAY, order, depth + 1)
     return at, item
-
-
-def _within(data: memoryview, end: int) -> int:
-    if end > len(data):
-        raise struct.error(end)
-    return end
 
 
 def decode(raw: memoryview, type_: ValueType, order: str) -> Any:
@@ -209,9 +204,9 @@ def decode(raw: memoryview, type_: ValueType, order: str) -> Any:
 
 
 def _nested(body: memoryview, count: int, order: str) -> Iterator[Any]:
-    at = 0
+    head, at = Head(body), 0
     for _ in range(count):
-        end, _ = measure(body, at, ValueType.ARRAY, order)
+        end, _ = measure(head, at, ValueType.ARRAY, order)
         yield decode(body[at:end], ValueType.ARRAY, order)
         at = end
 

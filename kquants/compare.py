@@ -10,6 +10,8 @@ import numpy as np
 
 from gguf_py import Field, GGUFFile, ShardSet, Tensor
 
+from .buffers import Buffers
+
 Kind = Literal["added", "removed", "changed"]
 T = TypeVar("T")
 
@@ -113,23 +115,27 @@ def _tensor_change(a: Tensor, b: Tensor) -> TensorChange | None:
     return TensorChange(a.name, "changed", a, b, blocks) if blocks else None
 
 
+PIECE = 1 << 20
+"""Bytes of each tensor that are compared at a time; both fit in a core's cache."""
+_kept = Buffers()
+
+
 def differing_blocks(a: Tensor, b: Tensor) -> int:
     """How many blocks of two tensors of one type and shape have other bytes, whatever the files' byte order."""
     swap = a.file is not None and b.file is not None and a.file.byteorder != b.file.byteorder
     width = a.type.nbytes
     if swap and a.type.quantized:  # only plain numbers have a byte order that can be undone here
         return a.count // a.type.block
-    step = max(1, (1 << 22) // width) * width
-    x, y = a.data.reshape(-1), b.data.reshape(-1)
+    step = max(1, PIECE // width) * width
     found = 0
-    for lo in range(0, x.size, step):
-        p, q = x[lo : lo + step], y[lo : lo + step]
+    for lo in range(0, a.nbytes, step):
+        p, q = (_kept.get(name, min(step, a.nbytes - lo), np.uint8) for name in "ab")
+        a.read_into(p, lo)
+        b.read_into(q, lo)
         if swap:
             q = q.reshape(-1, width)[:, ::-1].reshape(-1)
         if not np.array_equal(p, q):
             found += int((p.reshape(-1, width) != q.reshape(-1, width)).any(axis=1).sum())
-        for tensor in (a, b):
-            tensor.let_go(lo, lo + p.size)
     return found
 
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from gguf_py.errors import KQuantsError
 
 from . import journal
 from .arrays import cores
+from .buffers import Buffers
 from .plan import Item, Plan
 from .source import Bytes, Floats, Source
 
@@ -251,7 +252,7 @@ def _run(work: _Work, threads: int | None, progress: Progress | None) -> None:
 
 def _take_turns(work: _Work) -> None:
     """Do pieces until there are none left; a fault ends the run when the pieces before it are done."""
-    buffers = _Buffers()
+    buffers = Buffers()
     while not work.stop and (index := next(work.turn)) < work.pieces:
         job, lo, hi = work.piece(index)
         work.current = job.items[0].info.name
@@ -264,20 +265,7 @@ def _take_turns(work: _Work) -> None:
         work.finish(index, hi - lo)
 
 
-class _Buffers:
-    """A thread's memory: what was read, its weights, and blocks, each as large as the largest piece so far."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, Any] = {}
-
-    def get(self, name: str, size: int, dtype: type[np.generic]) -> Any:
-        kept = self._kept.get(name)
-        if kept is None or len(kept) < size:
-            kept = self._kept[name] = np.empty(size, dtype)
-        return kept[:size]
-
-
-def _do(job: _Job, lo: int, hi: int, buffers: _Buffers, take: Callable[[Item, int, Bytes], None]) -> None:
+def _do(job: _Job, lo: int, hi: int, buffers: Buffers, take: Callable[[Item, int, Bytes], None]) -> None:
     raw = _read(job.stored, lo, hi, buffers)
     floats = _decode(job, raw, lo, hi, buffers)
     for item in job.items:
@@ -292,7 +280,7 @@ def _do(job: _Job, lo: int, hi: int, buffers: _Buffers, take: Callable[[Item, in
         take(item, lo, data)
 
 
-def _read(source: Source, lo: int, hi: int, buffers: _Buffers) -> Bytes:
+def _read(source: Source, lo: int, hi: int, buffers: Buffers) -> Bytes:
     kind = source.type
     if source.extent is None:
         rows = source.rows(lo // source.columns, hi // source.columns)
@@ -305,7 +293,7 @@ def _read(source: Source, lo: int, hi: int, buffers: _Buffers) -> Bytes:
 _INTEGERS = ("I8", "I16", "I32", "I64")
 
 
-def _decode(job: _Job, raw: Bytes, lo: int, hi: int, buffers: _Buffers) -> Floats | None:
+def _decode(job: _Job, raw: Bytes, lo: int, hi: int, buffers: Buffers) -> Floats | None:
     """The weights as float32, every one of them finite; None when they were only looked at, to be copied."""
     from .finite import EXPONENTS, first_not_finite, first_not_finite_half, round_to_half
     from .recode import aligned, decode

@@ -7,7 +7,6 @@ groups in float64. They describe; nothing is encoded from them.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from gguf_py import KQuantsError, Tensor
 
 from .arrays import cores
+from .buffers import Buffers
 from .codecs import codec
 from .jit import deferred
 
@@ -75,32 +75,26 @@ def decodes(tensor: Tensor) -> bool:
         return False
 
 
-def reader(tensor: Tensor, buffer: int = 0) -> Reader:
+def reader(tensor: Tensor, number: int = 0) -> Reader:
     """``read(lo, hi)``: at most CHUNK weights of the flattened tensor as float32; both are multiples of a block.
 
-    They stand in a buffer of the calling thread, till it reads again what has a buffer of that number.
+    They stand in a buffer of the calling thread, till it reads again what has a buffer of that number. Raises
+    KQuantsError when the file has become shorter.
     """
-    kind = tensor.type
-    blocks, decode = tensor.data.reshape(-1, kind.nbytes), codec(kind).decode
+    kind, decode = tensor.type, codec(tensor.type).decode
 
     def read(lo: int, hi: int) -> Floats:
-        wide = _scratch.buffers[buffer][: hi - lo]
         first, last = lo // kind.block, hi // kind.block
-        decode(blocks[first:last], wide.reshape(-1, kind.block))
-        tensor.let_go(first * kind.nbytes, last * kind.nbytes)
+        blocks = _kept.get("blocks", (last - first) * kind.nbytes, np.uint8)
+        wide: Floats = _kept.get(f"weights {number}", hi - lo, np.float32)
+        tensor.read_into(blocks, first * kind.nbytes)
+        decode(blocks.reshape(-1, kind.nbytes), wide.reshape(-1, kind.block))
         return wide
 
     return read
 
 
-class _Scratch(threading.local):
-    """Each thread's buffers: memory that is asked for anew costs more than what is done with it."""
-
-    def __init__(self) -> None:
-        self.buffers = [np.empty(CHUNK, np.float32) for _ in range(2)]
-
-
-_scratch = _Scratch()
+_kept = Buffers()
 
 
 def in_chunks(work: Callable[[int, int], Any], count: int, threads: int | None = None) -> list[Any]:

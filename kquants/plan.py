@@ -14,11 +14,10 @@ from gguf_py.layout import Layout, TensorInfo, lay_out
 from gguf_py.types import TensorType
 from gguf_py.values import Field
 
-from .source import Bytes, Extent, Floats, InputFile, Source, converted, in_file, of_tensors
+from .source import Bytes, Extent, Floats, Source, converted, in_file, of_tensors
 
 __all__ = [
     "Extent",
-    "InputFile",
     "Item",
     "Output",
     "Plan",

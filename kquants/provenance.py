@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gguf_py import GGUFFile, KQuantsError, Tensor, TensorInfo, TensorType
+from gguf_py.input import Head
 from gguf_py.layout import Layout, lay_out, padded
 from gguf_py.reader import parse
 from gguf_py.shards import COUNT, ShardSet, deal, shard_fields
 
+from .buffers import Buffers
 from .compare import HeaderChange, KeyChange, header_changes, key_changes
 from .execute import Progress, compile_kernels, derive
 from .imatrix import Imatrix
@@ -126,7 +128,7 @@ def prove(
     header: list[HeaderChange] = []
     padding: list[str] = []
     for number, (file, layout) in enumerate(zip(model.files, layouts, strict=True), 1):
-        expected = parse(memoryview(layout.header), layout.size, file.path)
+        expected = parse(Head(memoryview(layout.header), layout.size), file.path)
         shard = f"shard {number}: " if len(layouts) > 1 else ""
         keys += key_changes(expected.fields, file.fields)
         header += [replace(change, what=shard + change.what) for change in header_changes(expected, file)]
@@ -145,7 +147,7 @@ def _layouts(model: ShardSet, plan: Plan, recipe: Recipe) -> tuple[Packing, list
     outs = plan.outputs
     if recipe.keep_split and len(outs) == len(model.files):
         return "as quantized", [out.layout for out in outs]
-    fields = parse(memoryview(outs[0].layout.header), plan.size, model.path).fields.values()
+    fields = parse(Head(memoryview(outs[0].layout.header), plan.size), model.path).fields.values()
     infos = [item.info for out in outs for item in out.items]
     if len(model.files) > 1:
         return "split", deal(list(fields), _dealt(model, infos), alignment=outs[0].layout.alignment)
@@ -191,10 +193,11 @@ class _Comparison:
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
-        self.theirs = tensor.data.reshape(-1)
         self.block, self.nbytes = tensor.type.block, tensor.type.nbytes
         self.differ = 0
-        self.kept: list[tuple[int, Bytes]] = []
+        self.blocks = tensor.count // tensor.type.block
+        self.kept: list[tuple[int, Bytes, Bytes]] = []
+        """A block's number, as derived and as it is."""
         self._lock = Lock()
 
     def take(self, lo: int, data: Bytes) -> None:
@@ -202,17 +205,19 @@ class _Comparison:
         start = lo // self.block
         ours = data.reshape(-1, self.nbytes)
         first = start * self.nbytes
-        theirs = self.theirs[first : first + data.size].reshape(-1, self.nbytes)
-        same = np.array_equal(ours, theirs)
-        self.tensor.let_go(first, first + data.size)
-        if same:
+        theirs = _kept.get("theirs", data.size, np.uint8).reshape(-1, self.nbytes)
+        self.tensor.read_into(theirs.reshape(-1), first)
+        if np.array_equal(ours, theirs):
             return
         (other,) = np.nonzero((ours != theirs).any(axis=1))
         with self._lock:
             self.differ += len(other)
-            self.kept += [(start + int(i), ours[i].copy()) for i in other[:LOOKED_AT]]
-            self.kept.sort(key=lambda pair: pair[0])  # pieces come in any order; what is kept does not depend on it
+            self.kept += [(start + int(i), ours[i].copy(), theirs[i].copy()) for i in other[:LOOKED_AT]]
+            self.kept.sort(key=lambda found: found[0])  # pieces come in any order; what is kept does not depend on it
             del self.kept[LOOKED_AT:]
+
+
+_kept = Buffers()
 
 
 def _departure(file: ShardSet, item: Item, comparison: _Comparison | None) -> Departure | None:
@@ -226,8 +231,7 @@ def _departure(file: ShardSet, item: Item, comparison: _Comparison | None) -> De
         return None
     verdict, error, expected = _verdict(item, comparison)
     verdict = _misplaced(file.tensors[name]) or verdict
-    blocks = len(comparison.theirs) // comparison.nbytes
-    return Departure(name, verdict, comparison.differ, blocks, comparison.kept[0][0], error, expected)
+    return Departure(name, verdict, comparison.differ, comparison.blocks, comparison.kept[0][0], error, expected)
 
 
 def _misplaced(tensor: Tensor) -> str | None:
@@ -252,18 +256,17 @@ def _misplaced(tensor: Tensor) -> str | None:
 def _verdict(item: Item, found: _Comparison) -> tuple[str, float | None, float | None]:
     """What the differing blocks are, and how far they and the derived ones lie from the source, as a part of it."""
     kind = item.info.type
-    places = np.array([index for index, _ in found.kept])
+    places = [index for index, _, _ in found.kept]
     with np.errstate(all="ignore"):
         weights = _weights(item.source, places, kind.block)
-        theirs = _decoded(found.theirs.reshape(-1, kind.nbytes)[places], kind)
-        ours = _decoded(np.stack([block for _, block in found.kept]), kind)
+        ours, theirs = (_decoded(np.stack([blocks[i] for blocks in found.kept]), kind) for i in (1, 2))
         far, near, size = (
             np.square(x, dtype=np.float64).sum(axis=1) for x in (theirs - weights, ours - weights, weights)
         )
         error, expected = (float(np.sqrt(x.sum() / size.sum())) for x in (far, near))
         farthest = float(np.sqrt((far / near).max())) if near.all() else np.inf
         whole = float(np.sqrt(far.sum() / near.sum())) if near.any() else np.inf
-    part = found.differ / (len(found.theirs) // kind.nbytes)
+    part = found.differ / found.blocks
     if part <= FEW and whole <= AS_GOOD and farthest <= STEP:
         verdict = ANOTHER_ARITHMETIC
     elif part <= FEW:
@@ -300,8 +303,7 @@ def _padding(file: GGUFFile, header: bytes | None) -> str | None:
             return found
     if header is None:
         return None
-    assert file.buffer is not None
-    written = file.buffer[: len(header)]
+    written = bytes(file.header[: len(header)])
     if written == header:
         return None
     byte = next((i for i, pair in enumerate(zip(written, header, strict=False)) if pair[0] != pair[1]), len(written))

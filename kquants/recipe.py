@@ -274,7 +274,8 @@ def _agrees(tensor: Tensor, source: Source, importance: npt.NDArray[np.float32] 
     if source.shape != tensor.shape:
         return False
     rows = min(rows, tensor.shape[-2] if len(tensor.shape) > 1 else 1)
-    data = tensor.data.reshape(-1, tensor.row_bytes)[:rows]
+    data = np.empty((rows, tensor.row_bytes), np.uint8)
+    tensor.read_into(data.reshape(-1))
     given = np.ascontiguousarray(source.rows(0, rows))
     if source.type == kind or not takes_weights(kind) or importance is None:
         try:

@@ -19,6 +19,8 @@ from gguf_py import GGUFFile, KQuantsError, ShardSet, Tensor, ValueType
 Outcome = Literal["passed", "failed", "not applicable"]
 LONGEST_NAME = 63
 """Bytes of a tensor's name that ggml has room for."""
+PIECE = 1 << 20
+"""Bytes between tensors that are looked at at a time."""
 ENOUGH = 5
 """Faults of one kind that are told; the rest are counted."""
 
@@ -142,14 +144,23 @@ def wrong_places(file: GGUFFile) -> Faults:
 
 def wrong_padding(file: GGUFFile) -> Faults:
     """What lies between tensors and is not zero."""
-    assert file.buffer is not None
     placed = sorted(_tensors(file), key=lambda t: t.offset)
     ends = [t.offset for t in placed[1:]] + [file.size]
     for t, end in zip(placed, ends, strict=True):
-        gap = file.buffer[t.offset + t.nbytes : max(end, t.offset + t.nbytes)]
-        if gap.count(0) != len(gap):
+        if not _zero(file, t.offset + t.nbytes, end):
             yield f"the padding behind tensor {t.name!r} is not zero"
     return "all bytes between tensors are zero"
+
+
+def _zero(file: GGUFFile, lo: int, hi: int) -> bool:
+    """Whether the bytes from ``lo`` to ``hi`` are all zero."""
+    assert file.input is not None
+    for at in range(lo, hi, PIECE):
+        piece = np.empty(min(PIECE, hi - at), np.uint8)
+        file.input.read_into(piece, at)
+        if piece.any():
+            return False
+    return True
 
 
 def _names(file: GGUFFile) -> Faults:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
@@ -12,46 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gguf_py.errors import KQuantsError
+from gguf_py.input import InputFile
 from gguf_py.reader import Tensor
 from gguf_py.types import TensorType
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Rows = Callable[[int, int], Bytes]
-
-
-class InputFile:
-    """A file that is read at offsets, from several threads at once; closed when nobody holds it any more."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open ``path``; raises KQuantsError when that fails."""
-        self.path = os.fspath(path)
-        try:
-            self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        except OSError as fault:
-            raise KQuantsError(f"cannot open {self.path}: {(fault.strerror or str(fault)).lower()}") from None
-
-    def __del__(self) -> None:
-        if hasattr(self, "_handle"):
-            os.close(self._handle)
-
-    def identity(self) -> str:
-        """What tells the file from others and from itself after a change: place, size and time."""
-        found = os.fstat(self._handle)
-        return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
-
-    def read_into(self, out: Bytes, offset: int) -> None:
-        """Fill uint8[n] from ``offset``; raises KQuantsError when the file has become shorter."""
-        done = 0
-        while done < len(out):
-            got = os.preadv(self._handle, [out[done:].data], offset + done)
-            if got == 0:
-                size = os.fstat(self._handle).st_size
-                raise KQuantsError(
-                    f"{self.path}: the file ends at byte {size:,}, before byte {offset + len(out):,} that its "
-                    "header speaks of: it has become shorter while it was read"
-                )
-            done += got
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +84,12 @@ def in_file(file: InputFile, offset: int, type: TensorType, shape: tuple[int, ..
 
 def of_tensors(tensors: dict[str, Tensor]) -> dict[str, Source]:
     """The sources of the tensors of GGUF files, by the same names; raises KQuantsError for a big-endian file."""
-    files: dict[str, InputFile] = {}
     sources = {}
     for name, tensor in tensors.items():
         assert tensor.file is not None
-        path = os.fspath(tensor.file.path)
         if tensor.file.byteorder != "little":
-            raise KQuantsError(f"{path} is big-endian, a little-endian file is expected")
-        if path not in files:
-            files[path] = InputFile(path)
-        sources[name] = in_file(files[path], tensor.offset, tensor.type, tensor.shape)
+            raise KQuantsError(f"{tensor.file.path} is big-endian, a little-endian file is expected")
+        sources[name] = in_file(tensor.input, tensor.offset, tensor.type, tensor.shape)
     return sources
 
 

@@ -24,11 +24,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from gguf_py import GGUFFile, KQuantsError
+from gguf_py.input import Head
 from gguf_py.reader import parse
 from gguf_py.shards import COUNT
+from kquants.buffers import Buffers
 from kquants.compare import HeaderChange, KeyChange, header_changes, key_changes
 from kquants.execute import derive
 from kquants.plan import Plan
@@ -221,8 +224,8 @@ def _again(file: GGUFFile, folder: Path, model_class: str, outtype: str, rounded
         (out,) = planned.outputs
         keys: Sequence[KeyChange] = ()
         header: Sequence[HeaderChange] = ()
-        if rounded or file.buffer is None or file.buffer[: file.data_offset] != out.layout.header:
-            expected = parse(memoryview(out.layout.header), out.layout.size, file.path)
+        if rounded or file.header != out.layout.header:
+            expected = parse(Head(memoryview(out.layout.header), out.layout.size), file.path)
             keys = [c for c in key_changes(file.fields, expected.fields) if not (rounded and c.key == _FILE_TYPE)]
             header = [] if rounded else header_changes(file, expected)
         same = not (rounded or keys or header)
@@ -233,12 +236,16 @@ def _again(file: GGUFFile, folder: Path, model_class: str, outtype: str, rounded
 def _departing(file: GGUFFile, planned: Plan) -> str | None:
     """The first tensor, in the file's order, that converting gives other bytes."""
     wrong: set[str] = set()
+    buffers = Buffers()
 
     def take(item: Any, lo: int, data: Any) -> None:
         tensor = file.tensors[item.info.name]
-        start = lo // tensor.type.block * tensor.type.nbytes
-        if tensor.type != item.info.type or (tensor.data.reshape(-1)[start : start + data.size] != data).any():
-            wrong.add(tensor.name)
+        if tensor.type == item.info.type:
+            there = buffers.get("there", data.size, np.uint8)
+            tensor.read_into(there, lo // tensor.type.block * tensor.type.nbytes)
+            if np.array_equal(there, data.reshape(-1)):
+                return
+        wrong.add(tensor.name)
 
     derive(planned, take)
     return next((name for name in file.tensors if name in wrong), None)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import gguf_py
 from gguf_py import Field, KQuantsError, TensorInfo, ValueType, lay_out, tensor_type
-from gguf_py.reader import Incomplete, parse
+from gguf_py.input import Head
+from gguf_py.reader import parse
 from tests.files import real_files
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
@@ -100,17 +101,21 @@ def test_order_gaps_and_trailing_bytes_are_kept(tmp_path: Path) -> None:
     assert (tmp_path / "again.gguf").read_bytes() == path.read_bytes()
 
 
-def test_a_header_alone_is_enough_and_says_what_it_lacks() -> None:
+def test_a_header_is_enough_and_wants_no_more_than_it_needs() -> None:
+    """Bytes come as late as they can: what was parsed of the beginning is not parsed again, and nothing is lost."""
     whole = SMALL[0].read_bytes()
     with gguf_py.open(SMALL[0]) as file:
-        end = file.data_offset
-    for given_bytes in range(0, end - 63, 7):
-        if given_bytes < 4:
-            continue
-        with pytest.raises(Incomplete) as lacking:
-            parse(memoryview(whole)[:given_bytes], len(whole), "f")
-        assert given_bytes < lacking.value.needed <= len(whole)
-    assert len(parse(memoryview(whole)[:end], len(whole), "f").tensors) == 5
+        end, expected = file.data_offset, list(file.fields.values())
+    wanted: list[int] = []
+
+    def fetch(upto: int) -> bytes:
+        wanted.append(upto)
+        return whole[:upto]
+
+    file = parse(Head(memoryview(b""), len(whole), fetch), "f")
+    assert wanted == sorted(set(wanted)) and wanted[0] == 4 and wanted[-1] == end
+    assert (list(file.fields.values()), len(file.tensors), bytes(file.header)) == (expected, 5, whole[:end])
+    assert len(parse(Head(memoryview(whole)[:end], len(whole)), "f").tensors) == 5
 
 
 # --- files that lie -------------------------------------------------------------------------------------------------
@@ -219,7 +224,7 @@ def test_damaged_files_are_read_or_refused(path: Path, changes: list[tuple[int, 
         data[at : at + len(new)] = new[: max(0, len(data) - at)]
     data = data[: end or None]
     try:
-        file = parse(memoryview(bytes(data)), len(data), "damaged")
+        file = parse(Head(memoryview(bytes(data))), "damaged")
         _look_at_everything(file)
     except KQuantsError as refused:
         assert "\n" not in str(refused).replace("\\n", "")
