@@ -19,6 +19,7 @@ OPERATIONS: dict[str, Callable[..., Source]] = {
     "parted": transform.parted,
     "rows": transform.rows,
     "picked": transform.picked,
+    "regrouped": transform.regrouped,
     "strided": transform.strided,
     "half": transform.half,
     "padded": transform.padded,

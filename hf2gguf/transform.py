@@ -170,6 +170,15 @@ def picked(source: Source, *wanted: int) -> Source:
     return gather(source, (len(wanted), source.shape[1]), lambda r: numbers[r])
 
 
+def regrouped(source: Source, *order: int) -> Source:
+    """All rows in as many equal groups as there are numbers, the groups in this order."""
+    if sorted(order) != list(range(len(order))) or source.count % len(order):
+        raise KQuantsError(f"{source.count} rows in groups of the order {list(order)} are wanted")
+    height = source.count // len(order)
+    starts = np.asarray(order, np.int64) * height
+    return gather(source, source.shape, lambda r: starts[r // height] + r % height)
+
+
 @by_rows
 def strided(source: Source, start: int, step: int) -> Source:
     """Every ``step``-th row of each matrix, from ``start`` on."""

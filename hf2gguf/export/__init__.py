@@ -7,8 +7,9 @@ writes the way back down: the page is read backwards.
 2. ``solve`` looks for a configuration: of each expression that misses its value (``goal``), ``back`` proposes changes,
    node by node (``loops``, ``functions``); each is tried forward, and what brings more keys right is kept.
 3. ``names`` looks up which pattern made each tensor (``patterns``); ``undo`` runs its operations on the numbers of rows
-   to see where those went, and takes arithmetic back (``inverses``); ``blocks`` keeps MXFP4 as it is.
-4. ``tokenizer`` writes the files that the page's scheme reads: ``pieces``, ``libraries``, ``lists``.
+   to see where those went, and takes arithmetic back (``inverses``); ``blocks`` keeps MXFP4 as
+   it is, ``eight`` makes FP8 of Q8_0.
+4. ``tokenizer`` writes the files that the page's scheme reads: ``pieces``, ``libraries``, ``lists``, ``ranked``.
 
 What comes out is converted again and compared with the file, so that it is known, not hoped, whether it is exact.
 """
@@ -115,9 +116,7 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
         if isinstance(numbers, list):  # and not only that there is such a tensor
             shards[-1][name] = constant(numbers)
     _write_card(file, folder, config.pop(CARD_TEXT, ""), origin.scheme)
-    if any(source.type == blocks.MXFP4 for source in sources.values()):
-        config["quantization_config"] = blocks.CONFIG
-        shards = [blocks.packed(shard) for shard in shards]
+    shards = [blocks.packed(file, shard) for shard in shards]
     _dump(folder / "config.json", config)
     tokenizer.write_beside(file, given.vocabulary, folder, config, origin.scheme)
     if shards:

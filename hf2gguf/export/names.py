@@ -170,7 +170,7 @@ def _made(
         parts = [sources[name] for name in covers]
         if any(step == "stack" for t in here for step, _ in t.steps):
             return _stacked(page, text, suffix, inner, covers, parts, pipes)
-        if len(pipes) == 1 and [(op, a[:1]) for op, a in pipes[0][-1:]] == [("concat", ("0",))]:
+        if len(pipes) == 1 and [a[:1] for op, a in pipes[0][-1:] if op in _JOINED] == [("0",)]:
             return _parts(page, here[0], suffix, inner, covers, parts[0])
         if copies := [k for k, pipe in enumerate(pipes) if pipe and pipe[-1][0] in ("picked", "filled")]:
             whole = _with_copies(here, parts, pipes, copies, inner)
@@ -213,12 +213,17 @@ def _with_copies(
 def _parts(
     page: Definition, first: _Target, suffix: str, scope: Scope, covers: tuple[str, ...], whole: Source
 ) -> _Candidate | None:
-    """Tensors that were joined to one: of the same height, since nothing says otherwise."""
+    """Tensors that were joined to one.
+
+    Where one follows the other they had the same height, since nothing says otherwise; of a product one had it all, and
+    the others were ones.
+    """
     routes = [(text, t) for text, targets in _routes(page) for t in targets if t.stem == first.stem]
-    joined = [(text, t.steps[:-1]) for text, t in routes if t.steps and t.steps[-1][0] == "concat"]
+    joined = [(text, t.steps[:-1]) for text, t in routes if t.steps and t.steps[-1][0] in _JOINED]
     made: dict[str, Source] = {}
     for text, steps in joined[: evaluate(first.steps[-1][1][1], scope)]:
-        part = undone([_share(whole, len(made), len(joined))], [steps], scope)
+        share = _JOINED[first.steps[-1][0]](whole, len(made), len(joined))
+        part = undone([share], [steps], scope)
         name = original(filled(text, scope) + suffix, page, scope)
         if name is None or part is None:
             return None
@@ -231,6 +236,16 @@ def _share(whole: Source, place: int, count: int) -> Source:
     flat = transform.reshape(whole, whole.shape[0], -1)
     height = whole.shape[0] // count
     return transform.reshape(transform.rows(flat, place * height, (place + 1) * height), height, *whole.shape[1:])
+
+
+def _factor(whole: Source, place: int, count: int) -> Source:
+    """One of so many factors of a product."""
+    return (
+        whole if place == count - 1 else transform.reshape(transform.constant([1.0] * prod(whole.shape)), *whole.shape)
+    )
+
+
+_JOINED = {"concat": _share, "product": _factor}
 
 
 def _stacked(

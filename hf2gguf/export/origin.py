@@ -18,7 +18,7 @@ from kquants.source import Source
 from .. import definition as definitions
 from ..definition import Definition
 from ..expression import parse
-from . import names, tokenizer
+from . import blocks, names, tokenizer
 from .inverses import Wanting
 from .solve import Fact, Problem, Score, improve, solve
 from .vocabulary import Vocabulary
@@ -203,6 +203,7 @@ def _base(given: Given, page: Definition) -> dict[str, Any]:
     said: dict[str, Any] = {f"{kind}_token_id": number for kind, number in special.items()}
     types = file.metadata.get("tokenizer.ggml.token_type_count")
     said |= {} if types is None else {"type_vocab_size": types}
+    said |= blocks.config(file)
     said |= tokenizer.ends(file, str(page.vocabulary["scheme"]))
     said |= {"vocab_size": len(vocabulary.texts)} if vocabulary.texts else {}
     said["tie_word_embeddings"] = "output.weight" not in file.tensors

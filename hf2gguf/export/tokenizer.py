@@ -16,7 +16,8 @@ from .. import checkpoint as checkpoints
 from ..tokenizer import SCHEMES, families, fields
 from ..tokenizer.sentencepiece import TokenKind
 from ..tokenizer.special import KINDS
-from . import libraries, lists, pieces
+from ..tokenizer.tiktoken import HUNYUAN
+from . import libraries, lists, pieces, ranked
 from .vocabulary import Vocabulary
 
 _IDS = {"bos": "bos", "eos": "eos", "unknown": "unk", "seperator": "sep", "padding": "pad", "mask": "mask"}
@@ -150,12 +151,12 @@ def _named(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, int
 
 def wanted(file: GGUFFile, vocabulary: Vocabulary, scheme: str) -> dict[str, int]:
     """The special tokens that the architecture does not name itself, which it does after all others."""
-    own, texts = _own(scheme), vocabulary.texts
-    inside = {kind: number for kind, number in ids(file).items() if 0 <= number < len(texts) or not texts}
-    named, order = list(inside), [*own]
-    while named and order and own.get(named[-1]) == texts[inside[named[-1]]] and named[-1] in order:
+    own, found = _own(scheme), ids(file)
+    texts = dict(enumerate(vocabulary.texts))  # ids may lie outside of it
+    named, order = list(found), [*own]
+    while named and order and own.get(named[-1]) == texts.get(found[named[-1]]) and named[-1] in order:
         order = order[: order.index(named.pop())]
-    return {kind: inside[kind] for kind in named if kind in KINDS}
+    return {kind: found[kind] for kind in named if kind in KINDS}
 
 
 def _templates(file: GGUFFile) -> dict[str, Any]:
@@ -190,6 +191,9 @@ def write(file: GGUFFile, vocabulary: Vocabulary, folder: Path, scheme: str) -> 
         document = libraries.unigram(vocabulary, file)
     elif model == "bert":
         document = libraries.wordpiece(vocabulary, file)
+    elif scheme == "hunyuan" and (ranks := ranked.lines(vocabulary)) is not None:
+        (folder / HUNYUAN.files[0]).write_text("".join(ranks), encoding="utf-8", newline="\n")
+        document = {}
     elif libraries.is_tekken(vocabulary, file, scheme):
         config |= libraries.write_tekken(vocabulary, file, folder)
         document = {}

@@ -25,7 +25,7 @@ Steps = tuple[tuple[str, tuple[str, ...]], ...]
 Numbers = NDArray[np.int64]
 
 I64 = tensor_type("I64")
-ROWS = ("permute", "unpermute", "parted", "rows", "strided", "half")
+ROWS = ("permute", "unpermute", "parted", "rows", "regrouped", "strided", "half")
 COLUMNS = ("columns", "column_half", "column_stride", "column_parted")
 """Operations that only put rows, or columns, elsewhere, or pick some."""
 

@@ -66,12 +66,13 @@ _QWEN = Family(
     True,
     lambda checkpoint, first: ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *_EXTRAS],
 )
-_HUNYUAN = Family(
+HUNYUAN_SPECIALS = ["<|endoftext|>", "<|startoftext|>", "<|bos|>", "<|eos|>", "<|pad|>", *_EXTRAS]
+HUNYUAN = Family(
     ("hy.tiktoken", "hunyuan.tiktoken"),
     "hunyuan",
     pre.words(r"\p{N}"),
     True,
-    lambda checkpoint, first: ["<|endoftext|>", "<|startoftext|>", "<|bos|>", "<|eos|>", "<|pad|>", *_EXTRAS],
+    lambda checkpoint, first: HUNYUAN_SPECIALS,
     counted=True,
 )
 _KIMI = Family(("tiktoken.model",), "kimi-k2", pre.KIMI, False, _reserved)
@@ -111,7 +112,7 @@ def kimi_linear(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields | N
 
 def hunyuan(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields | None:
     """The same of Hunyuan's."""
-    made = _made(checkpoint, config, _HUNYUAN)
+    made = _made(checkpoint, config, HUNYUAN)
     return None if made is None else _with_merges(made, checkpoint)
 
 

@@ -25,13 +25,7 @@ from .zoo import OPTIONS, ZOO
 EXPECTED: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
 
 NOT_EXACT = {
-    "tiny-hunyuan-moe": "tokenizer.ggml.pre",
-    "hunyuan-ranked": "tokenizer.ggml.pre",  # which a vocabulary that is made up does not tell
-    "tiny-qrwkv6": "time_mix_w1",  # cut into five by a number of rows that its shape does not tell
-    "tiny-deepseek-v4": "rounded",  # FP8 weights became Q8_0
-    "tiny-kimi-k3": "res_score",  # a product, whose factors it does not tell
     "tiny-qwen4": "per_layer_token_embd",  # in as many shards as no key of the file says
-    "mimo2-packed": "attn_qkv",  # one projection, cut in the checkpoint as no key of the file says
 }
 """Models of the zoo whose way back is not exact, and what is said of it: a key, a tensor or words of the message."""
 
