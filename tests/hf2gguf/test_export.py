@@ -6,19 +6,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 import gguf_py
-from gguf_py import Field, KQuantsError
+from gguf_py import Field, KQuantsError, tensor_type
 from hf2gguf import checkpoint as checkpoints
 from hf2gguf.convert import prepare
 from hf2gguf.export import Exported, export
+from hf2gguf.export.eight import eight_bits
 from hf2gguf.export.inverses import INVERSES
 from hf2gguf.export.undo import COLUMNS, ROWS
 from hf2gguf.files import Shape, plan
 from hf2gguf.operations import OPERATIONS
+from kquants import quantize
 from kquants.execute import execute
+from kquants.source import Source
 from tests.command import TINY, done, kquants, reference_digests, sha256
 
 from .models import write
@@ -134,3 +138,35 @@ def test_the_configuration_reads_like_one(tmp_path: Path) -> None:
 def test_each_operation_has_a_way_back() -> None:
     """But one that ``names`` takes back, and one whose page has another way beside it."""
     assert OPERATIONS.keys() - {*ROWS, *COLUMNS, *INVERSES} == {"filled", "centered"}
+
+
+@pytest.mark.parametrize("shape", [(300, 160), (128, 128), (1, 32)])
+def test_eight_bits_that_became_q8_0_come_back(shape: tuple[int, int]) -> None:
+    """Numbers of FP8, the smallest too, under powers of two: what comes back makes the same blocks."""
+    rng = np.random.default_rng(5)
+    numbers = rng.integers(0, 127, shape, np.uint8) | rng.integers(0, 2, shape, np.uint8) << 7
+    numbers[0, :32] = 0
+    powers = np.exp2(rng.integers(-12, 4, [-(-n // 128) for n in shape])).astype(np.float32)
+    blocks = q8_0(decoded(numbers, powers))
+    found = eight_bits(Source(tensor_type("Q8_0"), shape, lambda lo, hi: blocks[lo:hi]))
+    assert found is not None
+    scales = np.concatenate([found.origin.rows(i, i + 1) for i in range(found.origin.count)])
+    again = np.concatenate([found.rows(lo, min(lo + 77, shape[0])) for lo in range(0, shape[0], 77)])
+    np.testing.assert_array_equal(q8_0(decoded(again, scales.view(ml_dtypes.float8_e8m0fnu))), blocks)
+
+
+def decoded(numbers: Any, powers: Any) -> Any:
+    """FP8 with a scale for each 128 x 128."""
+    spread = np.kron(powers.astype(np.float32), np.ones((128, 128), np.float32))
+    rows, columns = numbers.shape
+    return numbers.view(ml_dtypes.float8_e4m3fn).astype(np.float32) * spread[:rows, :columns]
+
+
+def test_weights_that_never_were_eight_bits() -> None:
+    blocks = q8_0(np.random.default_rng(6).standard_normal((4, 128), np.float32))
+    assert eight_bits(Source(tensor_type("Q8_0"), (4, 128), lambda lo, hi: blocks[lo:hi])) is None
+
+
+def q8_0(weights: Any) -> Any:
+    """Q8_0."""
+    return quantize(np.ascontiguousarray(weights, np.float32), "Q8_0")

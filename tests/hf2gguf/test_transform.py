@@ -49,6 +49,12 @@ CASES: dict[str, tuple[Array, Callable[[Source], Source], Callable[[Array], Arra
         lambda x: naive_parted(x.T, 3, [2, 1, 1]).T,
     ),
     "picked": (numbers(6, 4), lambda s: t.picked(s, 5, 0, 5), lambda x: x[[5, 0, 5]]),
+    "regrouped": (numbers(6, 4), lambda s: t.regrouped(s, 2, 0, 1), lambda x: np.roll(x, 2, axis=0)),
+    "regrouped matrices": (
+        numbers(3, 2, 4),
+        lambda s: t.regrouped(s, 2, 0, 1),
+        lambda x: x[[2, 0, 1]],
+    ),
     "padded": (numbers(4, 6), lambda s: t.padded(s, 7), lambda x: np.pad(x, ((0, 3), (0, 0)))),
     "padded enough": (numbers(4, 6), lambda s: t.padded(s, 3), lambda x: x),
     "repeated": (numbers(6), lambda s: t.repeated(s, 3), lambda x: np.stack([x] * 3)),
@@ -105,7 +111,8 @@ def test_same() -> None:
     "wrong",
     [lambda s: t.permute(s, 5), lambda s: t.parted(s, 2, [1, 1]), lambda s: t.rows(s, 0, 99), lambda s: t.half(s, 0),
      lambda s: t.reshape(s, 7, 7), lambda s: t.strided(s, 0, 2), lambda s: t.columns(s, 4, 9),
-     lambda s: t.picked(s, 9), lambda s: t.column_parted(s, 3, [1, 1]),
+     lambda s: t.picked(s, 9), lambda s: t.regrouped(s, 0, 0), lambda s: t.regrouped(s, *range(5)),
+     lambda s: t.column_parted(s, 3, [1, 1]),
      lambda s: t.stack([s, t.transpose(s)])],
 )  # fmt: skip
 def test_what_does_not_fit_is_said(wrong: Callable[[Source], Source]) -> None:
