@@ -62,7 +62,6 @@ class Source:
         """Bytes of a row."""
         return self.type.row_bytes(self.columns)
 
-
     def other(self, rows: Rows, type: TensorType | None = None, shape: tuple[int, ...] | None = None) -> Source:
         """The source of other rows, made of these."""
         shape = self.shape if shape is None else shape
