@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def glance(out: Console, model: ShardSet) -> None:
+    """What the model is, a fact a line; facts that the file does not tell are left out."""
     told: dict[str, Any] = summary.facts(model.fields, model.tensors.values())
     told = {key: visible(found) if isinstance(found, str) else found for key, found in told.items()}
     made = f"GGUF v{model.version}" + (", big-endian" if model.byteorder == "big" else "")
@@ -93,6 +94,7 @@ def _many(count: int) -> str:
 
 
 def metadata(out: Console, fields: list[Field], full: bool) -> None:
+    """Keys, types and values in file order; each value on one line, or with ``full`` whole."""
     _heading(out, "metadata key", fields)
     if full:  # not a table: a column as long as a chat template would be filled with blanks
         for field in fields:
@@ -112,6 +114,7 @@ def metadata(out: Console, fields: list[Field], full: bool) -> None:
 
 
 def tensors(out: Console, tensors: list[Tensor], alike: bool, full: bool) -> None:
+    """Tensors in file order; ``alike`` puts layers alike into one row, ``full`` says bytes and offsets."""
     _heading(out, "tensor", tensors)
     if alike:
         rows = table("name", "layers", "type", "shape", "size each", right=("size each",), fold=("layers",))
@@ -145,6 +148,7 @@ def _alike(tensors: Iterable[Tensor]) -> Iterable[tuple[str, str, Tensor]]:
 
 
 def shares(out: Console, tensors: list[Tensor]) -> None:
+    """How much of the file each tensor type takes, and which types the layers have."""
     if not tensors:
         return
     whole = summary.Share.of(tensors)

@@ -123,10 +123,8 @@ def copy_range(source: int, offset: int, handle: int, at: int, size: int, what: 
         if in_kernel:
             try:
                 done = os.copy_file_range(source, handle, min(size, _MOST), offset, at)
-            except OSError as fault:
-                if fault.errno in _FULL:
-                    raise
-                in_kernel = False  # two file systems, or one that cannot: read and write
+            except OSError:
+                in_kernel = False  # two file systems, or one that cannot: read and write, which says what else is wrong
         if not in_kernel:
             piece = os.pread(source, min(size, _PIECE), offset)
             write_all(handle, piece, at)

@@ -63,7 +63,7 @@ def _parse(key: str, text: str, type_: ValueType, item: ValueType | None) -> Any
             value = json.loads(text)
             if not isinstance(value, list):
                 raise ValueError
-            return [float(v) if item in _FLOATS and type(v) is int else v for v in value]
+            return value
         if type_ is ValueType.BOOL:
             return {"true": True, "false": False, "1": True, "0": False}[text.lower()]
         return float(text) if type_ in _FLOATS else int(text, 0)

@@ -141,7 +141,7 @@ class Field:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Field):
             return NotImplemented
-        same = (self.key, self.type, self.item) == (other.key, other.type, other.item)
+        same = (self.key, self.type) == (other.key, other.type)
         return same and self.payload("little") == other.payload("little")
 
     def __hash__(self) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gguf_py
+from gguf_py import Field, GGUFFile, ValueType
 from gguf_py.errors import KQuantsError
 
 Floats = NDArray[np.float32]
@@ -59,10 +60,10 @@ def load(path: str | os.PathLike[str]) -> Imatrix:
 
 def _from_gguf(name: str) -> Imatrix:
     with gguf_py.open(name) as file:
-        wanted = ("imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size")
-        missing = [key for key in wanted if key not in file.metadata]
-        if missing:
-            raise KQuantsError(f"{name} is no importance matrix: it has no metadata key {missing[0]!r}")
+        datasets, chunks, _ = (_field(file, f"imatrix.{key}") for key in ("datasets", "chunk_count", "chunk_size"))
+        if datasets.item is not ValueType.STRING or type(chunks.value) is not int:
+            wrong = chunks if datasets.item is ValueType.STRING else datasets
+            raise KQuantsError(f"{name}: the metadata key {wrong.key!r} cannot be of type {wrong.type_name}")
         entries: dict[str, Floats] = {}
         names = dict.fromkeys(n.removesuffix(".in_sum2").removesuffix(".counts") for n in file.tensors)
         for tensor in sorted(names):
@@ -75,8 +76,14 @@ def _from_gguf(name: str) -> Imatrix:
             entries[tensor] = _mean(sums.to_numpy(), counts.to_numpy(), f"{name}: the importance of {tensor!r}")
         if not entries:
             raise KQuantsError(f"{name}: the importance matrix is empty")
-        datasets = tuple(str(text) for text in file.metadata["imatrix.datasets"])
-        return Imatrix(name, entries, datasets, int(file.metadata["imatrix.chunk_count"]))
+        return Imatrix(name, entries, tuple(datasets.value), chunks.value)
+
+
+def _field(file: GGUFFile, key: str) -> Field:
+    field = file.fields.get(key)
+    if field is None:
+        raise KQuantsError(f"{file.path} is no importance matrix: it has no metadata key {key!r}")
+    return field
 
 
 def _mean(sums: Floats, counts: Floats, what: str) -> Floats:

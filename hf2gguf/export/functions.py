@@ -127,6 +127,8 @@ def _near(undo: Callable[[float], float]) -> Callable[[Back, Arguments, Any], It
 
 def _llama3(back: Back, arguments: Arguments, target: Any) -> Iterator[Change]:
     """The largest factor is that of the slowest waves; a wave in between tells the context that it was made for."""
+    if not target:  # the file has no factors
+        return
     path = back.path(ast.Name("rope_full")) or (back.rope,)
     theta = (back.scope.get("rope_full") or {}).get("rope_theta", 10000.0)
     factor, size = max(target), 2 * len(target)

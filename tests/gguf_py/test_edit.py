@@ -118,6 +118,13 @@ def test_what_cannot_be_done() -> None:
                 edit.special_token(role, file.fields, **kind)  # type: ignore[arg-type]
 
 
+def test_what_is_set_by_its_key_wins_over_the_template() -> None:
+    with gguf_py.open(MODEL) as file:
+        own = edit.assign("tokenizer.chat_template=mine", {})
+        after = edit.edit(file.fields, replace=[own], templates=edit.chat_templates("theirs"))
+    assert [f.value for f in after if f.key == "tokenizer.chat_template"] == ["mine"]
+
+
 def test_renaming_keeps_place_and_value() -> None:
     with gguf_py.open(MODEL) as file:
         swapped = edit.edit(file.fields, rename={"general.name": "general.author", "general.author": "general.name"})

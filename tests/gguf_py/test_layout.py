@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import gguf_py
 from gguf_py import Field, KQuantsError, TensorInfo, ValueType, lay_out, tensor_type
-from gguf_py.atomic import replacing, write_all
+from gguf_py.atomic import copy_range, replacing, write_all
 from gguf_py.shards import as_ggml
 from tests.reference import Ggml
 
@@ -78,6 +78,7 @@ def test_headers_are_ggmls(ggml: Ggml, tmp_path: Path, values: tuple[object, ...
         ([("t", "F32", (1, 1, 1, 1, 1))], "5 axes"),
         ([("t", "F32", (-1,))], "no file can hold"),
         ([("t", "F32", (2**62,))], "no file can hold"),
+        ([("t", "F64", (2**59,)), ("u", "F64", (2**59,))], "is larger than any file can be"),
         ([("t", "F32", (1,)), ("t", "F16", (1,))], "'t' comes twice"),
         ([("\ud800", "F32", (1,))], "no text"),
     ],
@@ -97,6 +98,8 @@ def test_alignment_is_what_the_fields_say() -> None:
         lay_out([], [info], alignment=64)
     with pytest.raises(KQuantsError, match="a UINT32 above 0"):
         lay_out([Field.of("general.alignment", 64)], [info])
+    with pytest.raises(KQuantsError, match="a UINT32 above 0 is expected, found UINT32 0"):
+        lay_out([Field.of("general.alignment", 0, ValueType.UINT32)], [info])
 
 
 def _i8() -> tuple[gguf_py.TensorType, tuple[int, ...]]:
@@ -151,6 +154,22 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ):
         raise AssertionError("nothing is to be written")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+def test_a_source_that_has_become_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_kernel: bool) -> None:
+    if not in_kernel:
+        monkeypatch.delattr(os, "copy_file_range", raising=False)
+    (tmp_path / "short").write_bytes(bytes(100))
+
+    def copy(size: int, name: str) -> None:
+        with (tmp_path / "short").open("rb") as source, replacing(tmp_path / name, size) as handle:
+            copy_range(source.fileno(), 36, handle, 0, size, "tensor 't'")
+
+    copy(64, "copy")
+    with pytest.raises(KQuantsError, match="the input ends in tensor 't'"):
+        copy(65, "none")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["copy", "short"]
 
 
 def test_what_cannot_be_replaced(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -104,14 +105,27 @@ def test_shards_keep_an_alignment_of_their_own(tmp_path: Path) -> None:
     with gguf_py.open_shards(paths[1]) as found:
         assert [f.alignment for f in found.files] == [128] * 3
         assert [int(t.data[0]) for t in found.tensors.values()] == [0, 1, 2]
+    gguf_py.write(path, [Field.of("general.alignment", 32, ValueType.UINT32)], data)
+    with gguf_py.open(path) as file:  # as any reader assumes: llama-gguf-split says it in the first shard alone
+        stated = [b"general.alignment" in layout.header for layout in shards.plan_split(file, max_tensors=1)]
+    assert stated == [True, False, False]
 
 
 def test_groups_by_size() -> None:
     infos = [TensorInfo(str(i), tensor_type("I8"), (n,)) for i, n in enumerate([10, 64, 33, 200, 1])]
     sizes = [[t.name for t in part] for part in shards.group(infos, max_size=100)]
     assert sizes == [["0", "1"], ["2"], ["3"], ["4"]]  # 3 is larger than a shard may be and gets its own
+    assert [len(part) for part in shards.group(infos, max_size=96)] == [2, 1, 1, 1]  # exactly as many is not too many
+    assert [len(part) for part in shards.group(infos, max_size=95)] == [1, 1, 1, 1, 1]
     with pytest.raises(KQuantsError, match="'0' has 32 bytes, a shard may have 31"):
         shards.group(infos, max_size=31)
+
+
+def test_a_set_has_no_more_shards_than_its_keys_count() -> None:
+    many = {f"t{i}": TensorInfo(f"t{i}", tensor_type("I8"), (1,)) for i in range(0x10000)}
+    model: Any = SimpleNamespace(tensors=many, fields={}, alignment=32, byteorder="little")
+    with pytest.raises(KQuantsError, match="65536 shards are more"):
+        shards.plan_split(model, max_tensors=1)
 
 
 def test_a_split_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

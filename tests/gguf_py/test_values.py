@@ -86,6 +86,14 @@ def test_strings_are_a_sequence() -> None:
         strings[5]
 
 
+def test_the_first_items_alone() -> None:
+    for made in (Field.of("k", ["a", "b", "c"]), Field.of("k", [1, 2, 3]), Field.of("k", [[1], [2], [3, 4]])):
+        read = Field.read("k", made.type, made.item, memoryview(made.payload("big")), ">")
+        for field in (made, read):
+            assert field.count == 3 and [str(item) for item in field.first(2)] == [str(item) for item in made.value[:2]]
+            assert len(field.first(9)) == 3
+
+
 def test_both_byte_orders() -> None:
     field = Field.of("k", [1, 2], item=ValueType.UINT16)
     assert field.payload("little") == struct.pack("<IQHH", 2, 2, 1, 2)
