@@ -63,7 +63,7 @@ def test_metadata_added_removed_changed(tmp_path: Path) -> None:
 
 
 def test_numbers_and_long_texts_are_shown_where_they_part(tmp_path: Path) -> None:
-    text = "the same words, over and over again, "
+    text = "the same words, over and over, and much longer than a column is wide, again, "
     a = model(tmp_path / "a", {"ids": np.arange(5, dtype=np.int32), "text": text + "here", "eps": np.float32(1e-5)})
     b = model(tmp_path / "b", {"ids": np.array([0, 1, 7], np.int32), "text": text + "there", "eps": np.float32(1e-6)})
     shown = kquants("diff", a, b).stdout

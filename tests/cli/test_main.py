@@ -43,6 +43,7 @@ def test_the_shell_completes_what_a_file_and_a_quantizer_have() -> None:
     assert _completed(f"kquants edit {model} --remove llama.rope") == ["llama.rope.freq_base"]
     assert _completed("kquants inspect nothing --get general.a") == []
     assert _completed("kquants quantize a q4_k") == ["q4_k", "Q4_K_S", "Q4_K_M"], "a file, or a type"
+    assert _completed("kquants quantize a ") == [""], "a file; a type when one has begun"
     assert _completed("kquants quantize a b q4_k") == ["Q4_K_S", "Q4_K_M"]
     assert set(FILE_TYPES) >= set(_completed("kquants quantize a b ")) > {"F16", "Q4_K_M", "IQ2_XXS"}
     assert _completed("kquants quantize a b Q4_K_M --output-tensor-type Q6") == ["Q6_K"]

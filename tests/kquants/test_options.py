@@ -188,6 +188,7 @@ def test_wrong_usage_is_told_from_failure() -> None:
     for arguments, said in {
         ("out.gguf",): "Missing argument 'TYPE'",
         ("out.gguf", "Q4_K_M,Q8_0"): "{type}",
+        ("out.gguf", "Q4_K_M", "--include-weights", "a", "--exclude-weights", "b"): "cannot be used together",
     }.items():
         result = kquants("quantize", "in.gguf", *arguments)
         assert result.returncode == 2 and said in result.stderr
@@ -214,6 +215,22 @@ def test_a_pattern_that_names_a_type_beats_the_table(tmp_path: Path) -> None:
     assert {item.info.type.name for item in items if "attn_k." in item.info.name} == {"Q5_0"}
 
 
+def test_overrides_are_what_llama_quantize_makes_of_them() -> None:
+    """An integer loses its sign; a text may have 127 bytes."""
+    MODELS["llama-untied"].write(Path("in.gguf"))
+    given = {"a": "int:-7", "b": "float:0.5", "c": "bool:true", "d": "str:" + "x" * 127}
+    options = [word for key, value in given.items() for word in ("--override-kv", f"{key}={value}")]
+    done("quantize", *options, "in.gguf", "out.gguf", "F16")
+    with gguf_py.open("out.gguf") as file:
+        fields = [file.fields[key] for key in given]
+    assert [(f.type.name, f.value) for f in fields] == [
+        ("UINT32", 7),
+        ("FLOAT32", 0.5),
+        ("BOOL", True),
+        ("STRING", "x" * 127),
+    ]
+
+
 def test_a_pattern_that_fits_no_tensor_is_told() -> None:
     MODELS["llama-untied"].write(Path("in.gguf"))
     said = done("quantize", "--tensor-type", "attn_z=q8_0", "in.gguf", "out.gguf", "Q4_K_M")
@@ -226,6 +243,8 @@ WRONG = {
     "a missing layer": (["--prune-layers", "3,99"], "99"),
     "a layer that is no number": (["--prune-layers", "x"], "--prune-layers"),
     "a bad override": (["--override-kv", "a.b=int:x"], "a.b=int:x"),
+    "a long override": (["--override-kv", "a.b=str:" + "ü" * 64], "KEY=str:TEXT (127 bytes) is expected"),
+    "a pattern that is none": (["--tensor-type", "=q8_0"], "a pattern, = and a tensor type"),
     "no such importance matrix": (["--imatrix", "nowhere.gguf"], "nowhere.gguf"),
     "what needs an importance matrix": (["--output-tensor-type", "iq2_xxs"], "importance matrix"),
     "nothing small enough": (["--max-size", "1kB"], "small enough"),
