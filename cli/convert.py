@@ -86,7 +86,8 @@ def command(
 ) -> None:
     """Convert CHECKPOINT, a folder with config.json, a tokenizer and weights, to GGUF: llama.cpp's own bytes.
 
-    CHECKPOINT may also be a hub id such as Qwen/Qwen3-0.6B, which is looked for in the local Hugging Face cache.
+    CHECKPOINT may also be a hub id such as Qwen/Qwen3-0.6B, which is looked for in the local Hugging Face cache, and
+    fetched where huggingface_hub is installed (pip install 'kquants[hub]').
     """
     from hf2gguf import checkpoint as checkpoints
     from hf2gguf import definition, hub

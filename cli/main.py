@@ -67,6 +67,9 @@ class _Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}  # where the terminal is as wide
+
+
 def _version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
     """Print the versions that bytes and speed depend on."""
     if not wanted or context.resilient_parsing:
@@ -81,7 +84,9 @@ def _version(context: click.Context, option: click.Parameter, wanted: bool) -> N
     context.exit()
 
 
-@click.group(cls=_Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the versions."
 )

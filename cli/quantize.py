@@ -287,7 +287,7 @@ def _show_sizes(plan: Plan) -> None:
 
 
 def _show_tensors(out: Output, explain: bool) -> None:
-    from .show import console, shape, size, table
+    from .show import console, put, shape, size, table
 
     terminal = console()
     rows = [
@@ -309,7 +309,7 @@ def _show_tensors(out: Output, explain: bool) -> None:
     shown.columns[-1].no_wrap = False  # it yields where the terminal is narrow, and is not cut
     for row in rows:
         shown.add_row(*(row[column] for column in columns))
-    terminal.print(shown)
+    put(terminal, shown)
 
 
 def _run(plan: Plan, threads: int | None, given: dict[str, Any]) -> None:

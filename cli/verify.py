@@ -67,10 +67,13 @@ def command(
         raise click.UsageError("--imatrix needs --source.")
     from rich.text import Text
 
+    from gguf_py.atomic import check_target
     from kquants.sanity import check_file
 
     from .show import console, visible
 
+    if attest:
+        check_target(attest)  # now, and not when everything has been derived
     stated = _stated(attestation)
     with console(stderr=True).status("checking") as status:
         checks = check_file(file, lambda tensor: status.update(Text(f"checking {visible(tensor.name)}")))

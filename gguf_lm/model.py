@@ -38,9 +38,9 @@ class Shape:
     @classmethod
     def of(cls, file: GGUFFile | ShardSet) -> Shape:
         """Read from ``file``; raises KQuantsError for what is not computed here, and for numbers that are none."""
-        arch = str(file.metadata.get("general.architecture"))
+        arch = str(file.metadata.get("general.architecture", ""))
         if arch not in ROPE:
-            raise KQuantsError(f"{file.path}: cannot run architecture {arch!r}, only {', '.join(ROPE)}")
+            raise KQuantsError(f"{file.path}: cannot run the architecture {arch!r}, only {', '.join(ROPE)}")
 
         def number(key: str, default: float | None = None) -> float:
             value = file.metadata.get(f"{arch}.{key}", default)

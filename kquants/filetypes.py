@@ -94,15 +94,15 @@ def file_type(key: str | int) -> FileType:
         found = _BY_ID.get(int(key))
     if found is None:
         near = _nearest(str(key).upper())
-        raise KQuantsError(
-            f"unknown file type {str(key)!r}"
-            + (f" (did you mean {near}?)" if near else f", expected one of {', '.join(FILE_TYPES)} or {COPY}")
-        )
+        known = f" (did you mean {near}?)" if near else f", expected one of {', '.join(FILE_TYPES)} or {COPY}"
+        raise KQuantsError(f"unknown file type {str(key)!r}{known}")
     return found
 
 
 def _nearest(name: str) -> str | None:
-    """The name most like ``name``, the better file type of two that are equally like it; None when none is like it."""
+    """The names that begin so, best first, else the one most like ``name``; None when none is like it."""
+    if begun := [known for known in FILE_TYPES if name and known.startswith(name)]:
+        return " or ".join([", ".join(begun[:-1])] * (len(begun) > 1) + begun[-1:])
     likeness = {known: difflib.SequenceMatcher(None, name, known).ratio() for known in (*FILE_TYPES, *ALIASES, COPY)}
     best = max(likeness, key=lambda known: likeness[known])
     return best if likeness[best] >= 0.6 else None

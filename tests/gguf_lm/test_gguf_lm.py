@@ -108,7 +108,7 @@ def test_a_short_text_and_a_foreign_token_are_refused() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("general.architecture", None, "cannot run architecture 'None'"),
+        ("general.architecture", None, "cannot run the architecture ''"),
         ("llama.attention.head_count", None, "the key llama.attention.head_count is missing"),
         ("llama.attention.head_count", [4, 4], "is no one number"),
         ("llama.attention.head_count", 0, "0 heads cannot share 2 heads"),

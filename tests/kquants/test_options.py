@@ -194,6 +194,8 @@ def test_wrong_usage_is_told_from_failure() -> None:
         assert result.returncode == 2 and said in result.stderr
     result = kquants("quantize", "in.gguf", "out.gguf", "Q4_KM")
     assert result.returncode == 1 and "did you mean Q4_K_M?" in result.stderr
+    result = kquants("quantize", "in.gguf", "out.gguf", "q4")
+    assert result.returncode == 1 and "did you mean Q4_K_M, Q4_K_S, Q4_1 or Q4_0?" in result.stderr
     result = kquants("quantize", "--dry-run", "in.gguf", "nowhere/out.gguf", "Q4_K_M")
     assert result.returncode == 1 and "there is no folder" in result.stderr and not result.stdout
 

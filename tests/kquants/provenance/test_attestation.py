@@ -177,6 +177,8 @@ def test_attest_and_check_again(tmp_path: Path) -> None:
     assert refused.returncode == 1 and "FAILED  attested source" in refused.stdout
     refused = command("verify", q4, "--source", f16, "--attest", f16)
     assert refused.returncode == 1 and f"{f16} is one of the files that are read" in refused.stderr
+    refused = command("verify", q4, "--source", f16, "--attest", tmp_path / "nowhere" / "said.json")
+    assert refused.returncode == 1 and "there is no folder" in refused.stderr and not refused.stdout
     copy = tmp_path / "copy.gguf"
     done("quantize", f16, copy, "COPY")
     done("verify", copy, "--source", f16, "--attest", tmp_path / "copy.json")
