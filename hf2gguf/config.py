@@ -79,7 +79,9 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
     text = text_config(raw)
     config = {**raw, **text}
     kind = config.get("model_type") if not text or raw.get("model_type") in _WRAPPERS else None
-    defaults = {**definition.defaults.get("any", {}), **definition.defaults.get(str(kind), {})}
+    # What the whole's type fills in of the text part stands above what the text part's own type does.
+    kinds = ("any", kind, raw.get("model_type") if text else None)
+    defaults = {k: v for of in kinds for k, v in definition.defaults.get(str(of), {}).items()}
     for key, default in defaults.items():
         derived = isinstance(default, str) and default.startswith("=")
         if key not in config or (derived and config[key] is None):

@@ -24,6 +24,7 @@ from . import general, tokenizer, transform
 from .check import agree
 from .checkpoint import Checkpoint
 from .checkpoint.folder import inside, parse_json, read_text
+from .checkpoint.stored import Stored
 from .definition import Definition
 from .expression import Scope, evaluate
 from .factors import map_all, wide
@@ -73,7 +74,8 @@ def prepare(
     raw = opened.config
     class_ = configs.model_class(raw, opened.dir)
     page = definition or definitions.find(class_, opened.dir)
-    chosen = _auto(opened, page, vocab_only) if outtype == "auto" else outtype.lower()
+    held = _held(opened, vocab_only)
+    chosen = _auto(held, page) if outtype == "auto" else outtype.lower()
     if chosen not in OUTTYPES:
         raise KQuantsError(f"{outtype!r} is no output type, expected auto or one of {', '.join(OUTTYPES)}")
     scope = configs.scope(
@@ -85,9 +87,10 @@ def prepare(
         files=[p.name for p in opened.dir.iterdir()],
         generation_config=general.generation(opened.dir),
         pooling=_pooling(opened),
-        weights={} if vocab_only else Weights(opened),
-        zero_rows={} if vocab_only else ZeroRows(opened),
-        shapes={} if vocab_only else {name: list(stored.shape) for name, stored in opened.stored.items()},
+        vocab_only=vocab_only,
+        weights=Weights(opened) if held else {},
+        zero_rows=ZeroRows(opened) if held else {},
+        shapes={name: list(stored.shape) for name, stored in held.items()},
         json=Documents(opened),
         folder=opened.dir.name,
         card=_card(opened),
@@ -237,16 +240,20 @@ def _whole(scope: Scope, opened: Checkpoint) -> None:
         raise KQuantsError(f"{opened.dir}: config.json gives {layers!r} as the number of layers{hint}")
 
 
-def _auto(opened: Checkpoint, page: Definition, vocab_only: bool) -> str:
-    """BF16 or F16, whichever the first matrix is stored in that is either; F16 when none is."""
+def _held(opened: Checkpoint, vocab_only: bool) -> Mapping[str, Stored]:
+    """The tensors as they are stored; none where there are none and only the vocabulary is wanted."""
     try:
-        names = list(kept(opened.stored, page))
+        return opened.stored
     except KQuantsError:
-        if vocab_only:  # which needs no weights
-            return "f16"
+        if vocab_only:
+            return {}
         raise
-    for name, _ in names:
-        stored = opened.stored[name]
+
+
+def _auto(held: Mapping[str, Stored], page: Definition) -> str:
+    """BF16 or F16, whichever the first matrix is stored in that is either; F16 when none is."""
+    for name, _ in kept(held, page):
+        stored = held[name]
         if len(stored.shape) >= 2 and stored.dtype in ("BF16", "F16"):
             return stored.dtype.lower()
     return "f16"

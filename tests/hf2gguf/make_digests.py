@@ -1,4 +1,4 @@
-"""Make ``digests.json``: the SHA-256 of what upstream's converter writes from each checkpoint of the zoo.
+"""Make ``digests.json``: the SHA-256 of what upstream's converter writes from each checkpoint of the zoo and beside it.
 
     python -m tests.hf2gguf.make_digests PYTHON CONVERTER [NAME …]
 
@@ -17,9 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .models import write
+from .siblings import SIBLINGS
 from .zoo import OPTIONS, ZOO
 
 DIGESTS = Path(__file__).with_name("digests.json")
+MODELS = ZOO | SIBLINGS
 
 
 NAMED = """
@@ -47,11 +49,11 @@ def digest(path: Path) -> str:
 def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -> dict[str, str]:
     """Digests by file name of what upstream writes with the options."""
     with tempfile.TemporaryDirectory() as place:
-        folder = write(ZOO[name], Path(place) / name)
+        folder = write(MODELS[name], Path(place) / name)
         out = Path(place) / "out"
         out.mkdir()
         # -O, since DeepSeek V3.2's converter asserts that a tokenizer adds bos, which transformers 5 always denies.
-        program = [converter] if not ZOO[name].pre else ["-c", NAMED, converter, ZOO[name].pre]
+        program = [converter] if not MODELS[name].pre else ["-c", NAMED, converter, MODELS[name].pre]
         command = [python, "-O", *program, str(folder), "--outfile", str(out / "m.gguf"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -61,7 +63,7 @@ def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -
 
 def main() -> None:
     python, converter, *names = sys.argv[1:]
-    runs = [(name, ("--outtype", t)) for name in names or ZOO for t in ZOO[name].outtypes]
+    runs = [(name, ("--outtype", t)) for name in names or MODELS for t in MODELS[name].outtypes]
     runs += [run for run in OPTIONS if not names or run[0] in names]
     made = {}
     with ThreadPoolExecutor(2) as pool:
@@ -69,7 +71,7 @@ def main() -> None:
             made[" ".join((name, *options))] = found
             print(name, *options, flush=True)
     known = (json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}) | made
-    current = {" ".join((n, "--outtype", t)) for n in ZOO for t in ZOO[n].outtypes}
+    current = {" ".join((n, "--outtype", t)) for n in MODELS for t in MODELS[n].outtypes}
     current |= {" ".join((n, *o)) for n, o in OPTIONS}
     DIGESTS.write_text(json.dumps({k: known[k] for k in sorted(known) if k in current}, indent=1) + "\n")
 

@@ -20,6 +20,7 @@ from hf2gguf.export import export
 
 from .make_digests import DIGESTS, digest
 from .models import write
+from .siblings import SIBLINGS
 from .zoo import OPTIONS, ZOO
 
 EXPECTED: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
@@ -72,7 +73,13 @@ def test_same_bytes_with_options(name: str, options: tuple[str, ...], tmp_path: 
     assert convert(folder, tmp_path / "out", *options) == EXPECTED[" ".join((name, *options))]
 
 
-def test_every_page_is_tried() -> None:
-    tried = {classes()[model_class(model.config, name)].stem for name, model in ZOO.items()}
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_same_bytes_by_another_name(name: str, tmp_path: Path) -> None:
+    folder = write(SIBLINGS[name], tmp_path / name)
+    assert convert(folder, tmp_path / "out", "--outtype", "f16") == EXPECTED[f"{name} --outtype f16"]
+
+
+def test_every_class_is_tried() -> None:
+    tried = {model_class(model.config, name) for name, model in (ZOO | SIBLINGS).items()}
     # Upstream's own converter of Baichuan calls itself until Python's stack ends, so that there is no reference.
-    assert {page.stem for page in classes().values()} - tried == {"baichuan"}
+    assert classes().keys() - tried == {"BaiChuanForCausalLM", "BaichuanForCausalLM"}

@@ -16,6 +16,7 @@ for module in iter_modules(__path__):
 OPTIONS: list[tuple[str, tuple[str, ...]]] = [
     ("tiny-llama", ("--vocab-only",)),
     ("tiny-qwen3", ("--vocab-only",)),
+    *((name, ("--vocab-only",)) for name in ("tiny-apertus", "phi3-long", "tiny-talkie", "tiny-qwen4", "mimo2-packed")),
     ("tiny-llama", ("--outtype", "f16", "--bigendian")),
     ("tiny-llama", ("--outtype", "bf16", "--bigendian")),
     ("tiny-llama", ("--outtype", "q8_0", "--bigendian")),

@@ -1,0 +1,196 @@
+"""Checkpoints for the class names that the zoo leaves out: one of the zoo's, as that class publishes it.
+
+A name that only says the same again has its page's checkpoint with another name in ``config.json``; a larger model, or
+an older form of the same, has the configuration and the tensors' names that come with it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from .models import BPE, HIDDEN, LAYERS, SIZE, WIDE, Model, Shapes, linear, norm
+from .zoo import ZOO
+
+SIBLINGS: dict[str, Model] = {}
+"""By the name of the class, which is the folder's too."""
+
+OUTER = ("architectures", "vision_config", "text_config")
+
+
+def sibling(
+    class_: str,
+    of: str,
+    *renamed: tuple[str, str],
+    kind: str | None = None,
+    inside: str = "",
+    whole: dict[str, Any] | None = None,
+    beside: Shapes | None = None,
+    without: str = "$^",
+    files: dict[str, str] | None = None,
+    **changed: Any,
+) -> None:
+    """Enter a variation of the checkpoint ``of``, ``changed`` in keys of its text model (left out where ``...``).
+
+    ``kind`` is the model's type, that of the whole where the text model's configuration lies ``inside`` a key of it;
+    ``whole`` is laid over the outermost. Tensors are ``renamed`` by patterns, left out by the pattern ``without``, and
+    there are more ``beside`` them; ``files`` are in place of the checkpoint's.
+    """
+    model = ZOO[of]
+    text = model.config | model.config.get("text_config", {}) | changed
+    config = {k: v for k, v in text.items() if v is not ... and k not in OUTER}
+    for key in reversed(inside.split()):
+        config = {key: config}
+    tensors = {name: shape for name, shape in model.tensors.items() if not re.search(without, name)}
+    for pattern, text in renamed:
+        tensors = {re.sub(pattern, text, name): shape for name, shape in tensors.items()}
+    SIBLINGS[class_] = replace(
+        model,
+        config={"architectures": [class_]} | config | ({"model_type": kind} if kind else {}) | (whole or {}),
+        tensors=tensors | (beside or {}),
+        files=model.files if files is None else files,
+        outtypes=("f16",),
+    )
+
+
+TEXT = "text_config"
+BELOW = ("^", "language_model.")
+WITHIN = (r"^model\.", "model.language_model.")
+"""Where a larger model keeps the text model's tensors, two ways."""
+BARE = (r"^model\.", "")
+"""A decoder without its head, whose tensors have no prefix."""
+TOWER = {"vision_tower.blocks.0.attn.qkv.weight": (8, 8), "multi_modal_projector.linear_1.weight": (8, 8)}
+VISUAL = {"model.visual.blocks.0.attn.qkv.weight": (8, 8)}
+SIGLIP = {"model.vision_tower.vision_tower.proj.weight": (8, 8), "model.mm_projector.0.weight": (8, 8)}
+EAR = {"audio_tower.layers.0.fc1.weight": (8, 8), "multi_modal_projector.linear.weight": (8, 8)}
+
+
+def ear(kind: str) -> dict[str, Any]:
+    """The configuration of an encoder of sound."""
+    return {"audio_config": {"model_type": kind}}
+
+
+# Qwen
+sibling("AudioFlamingo3ForConditionalGeneration", "qwen2-untied", BELOW, inside=TEXT, kind="audioflamingo3",
+    whole=ear("audioflamingo3_encoder"), beside=EAR)  # fmt: skip
+sibling("Qwen2AudioForConditionalGeneration", "qwen2-untied", BELOW, inside=TEXT, kind="qwen2_audio",
+    whole=ear("qwen2_audio_encoder"), beside=EAR)  # fmt: skip
+sibling("DotsOCRForCausalLM", "qwen2-untied", kind="dots_ocr", whole={"vision_config": {"embed_dim": 8}}, beside=TOWER)
+sibling("KORMoForCausalLM", "qwen2-untied", ("input_layernorm", "pre_attention_layernorm"),
+    ("post_attention_layernorm", "pre_mlp_layernorm"), kind="kormo")  # fmt: skip
+sibling("Qwen2VLModel", "tiny-qwen2vl", BARE)
+sibling("Qwen2_5_VLForConditionalGeneration", "tiny-qwen2vl", kind="qwen2_5_vl")
+sibling("Qwen2_5OmniModel", "tiny-qwen2vl", (r"^(model|lm_head|visual)", r"thinker.\1"), kind="qwen2_5_omni",
+    inside="thinker_config text_config", model_type="qwen2_5_omni_text", beside={"talker.model.norm.weight": (8,),
+    "token2wav.code2wav_dit_model.proj_out.weight": (8, 8)})  # fmt: skip
+sibling("Qwen3Model", "tiny-qwen3", BARE)
+sibling("Qwen3_5MoeForCausalLM", "tiny-qwen3.5moe", (r"language_model\.", ""), kind="qwen3_5_moe_text_as_written")
+sibling("Qwen4ExpForConditionalGeneration", "tiny-qwen4", WITHIN, inside=TEXT, kind="qwen4_exp_as_written",
+    beside=VISUAL)  # fmt: skip
+
+# DeepSeek
+SEEN = {"vision_tower.encoder.blocks.0.wqkv.weight": (8, 8)} | TOWER
+sibling("KimiVLForConditionalGeneration", "tiny-deepseek-v3", BELOW, inside=TEXT, kind="kimi_vl", beside=SEEN)
+sibling("KimiK25ForConditionalGeneration", "tiny-kimi-k2", BELOW, inside=TEXT, kind="kimi_k25", beside=SEEN)
+DENSE = dict.fromkeys(("n_routed_experts", "num_experts_per_tok", "moe_intermediate_size", "first_k_dense_replace",
+    "n_shared_experts", "routed_scaling_factor", "scoring_func", "n_group", "topk_group", "norm_topk_prob",
+    "num_nextn_predict_layers"), ...)  # fmt: skip
+YOUTU: dict[str, Any] = {"without": r"layers\.(1\.mlp|2)\.", "beside": {
+    f"model.layers.1.mlp.{n}_proj.weight": (WIDE, HIDDEN) for n in ("gate", "up")}
+    | {"model.layers.1.mlp.down_proj.weight": (HIDDEN, WIDE)}}  # fmt: skip
+sibling("YoutuForCausalLM", "tiny-deepseek-v3", kind="youtu", rms_norm_eps=..., **DENSE, **YOUTU)
+YOUTU["beside"] |= {"siglip2.vision_model.head.weight": (8, 8), "merger.mlp.0.weight": (8, 8)}
+sibling("YoutuVLForConditionalGeneration", "tiny-deepseek-v3", kind="youtu_vl", **DENSE, **YOUTU)
+sibling("DeepseekOCR2ForCausalLM", "tiny-deepseek-ocr", beside={"model.qwen2_model.layers.0.mlp.up.weight": (8, 8)})
+sibling("Dots3NoteForCausalLM", "tiny-dots3")
+sibling("Dots3NoteTextForCausalLM", "tiny-dots3")
+
+# Llama
+sibling("LLaMAForCausalLM", "llama-1")
+sibling("IQuestCoderForCausalLM", "tiny-llama", kind="iquestcoder", head_dim=SIZE, rms_norm_eps=...)
+sibling("LlamaModel", "tiny-llama", BARE)
+sibling("LlavaForConditionalGeneration", "tiny-mistral", BELOW, inside=TEXT, kind="llava", beside=TOWER)
+sibling("VoxtralForConditionalGeneration", "tiny-llama", BELOW, inside=TEXT, kind="voxtral", head_dim=SIZE,
+    whole=ear("voxtral_encoder"), beside=EAR)  # fmt: skip
+sibling("Mistral3ForConditionalGeneration", "tiny-mistral", BELOW, inside=TEXT, kind="mistral3", beside=TOWER)
+sibling("Llama4ForCausalLM", "tiny-llama4", (r"language_model\.", ""), kind="llama4_text")
+
+# Encoders
+LABELS: dict[str, Any] = {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}
+ONE: dict[str, Any] = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+SCORED = linear("classifier.dense", HIDDEN, HIDDEN, True) | linear("classifier.out_proj", 1, HIDDEN, True)
+FILLED = {"cls.predictions.bias": (30522,)} | linear("cls.predictions.transform.dense", HIDDEN, HIDDEN, True)
+HEAD = linear("head.dense", HIDDEN, HIDDEN) | norm("head.norm")
+sibling("BertForMaskedLM", "tiny-bert", ("^", "bert."), ("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias",
+    "LayerNorm.beta"), files={}, beside=FILLED | {"cls.seq_relationship.weight": (2, HIDDEN),
+    "bert.embeddings.position_ids": (1, 128)})  # fmt: skip
+sibling("CamembertModel", "tiny-bert", kind="camembert", layer_norm_eps=...)
+sibling("DistilBertForMaskedLM", "tiny-distilbert", ("^", "distilbert."), beside=linear("vocab_transform", HIDDEN,
+    HIDDEN, True) | norm("vocab_layer_norm", bias=True) | {"vocab_projector.bias": (30522,)})  # fmt: skip
+sibling("DistilBertForSequenceClassification", "tiny-distilbert", ("^", "distilbert."), beside=linear("pre_classifier",
+    HIDDEN, HIDDEN, True) | linear("classifier", 3, HIDDEN, True), **LABELS)  # fmt: skip
+sibling("RobertaForSequenceClassification", "tiny-roberta", beside=SCORED, **ONE)
+sibling("XLMRobertaForSequenceClassification", "tiny-xlm-roberta", ("^", "roberta."), without="pooler", beside=SCORED,
+    files={}, **ONE)  # fmt: skip
+sibling("JinaBertForMaskedLM", "tiny-jina-bert", ("^", "bert."), ("gated_layers", "up_gated_layer"),
+    (r"mlp\.wo", "mlp.down_layer"), beside=FILLED)  # fmt: skip
+sibling("ModernBertForMaskedLM", "tiny-modernbert", ("^", "model."), beside=HEAD)
+sibling("ModernBertForSequenceClassification", "tiny-modernbert", ("^", "model."), beside=HEAD
+    | linear("classifier", 3, HIDDEN, True), **LABELS)  # fmt: skip
+sibling("NeoBERT", "tiny-neobert", BARE)
+sibling("T5WithLMHeadModel", "t5-tied")
+sibling("MT5ForConditionalGeneration", "tiny-t5", kind="mt5", layer_norm_epsilon=..., num_decoder_layers=...)
+sibling("UMT5ForConditionalGeneration", "tiny-t5", kind="umt5")
+sibling("UMT5Model", "tiny-t5", kind="umt5")
+
+# Mixtures and hybrids
+sibling("modeling_sarvam_moe.SarvamMoEForCausalLM", "tiny-sarvam")
+sibling("modeling_grove_moe.GroveMoeForCausalLM", "tiny-grovemoe")
+sibling("BailingMoeV3VLForConditionalGeneration", "tiny-ling3", BELOW, inside=TEXT, kind="bailing_vl_as_written",
+    mrope_section=[1, 1, 2], beside={"vision.blocks.0.attn.qkv.weight": (8, 8), "linear_proj.0.weight": (8, 8)},
+    )  # fmt: skip
+sibling("BambaForCausalLM", "tiny-granite-hybrid", (r"model\.norm", "model.final_layernorm"),
+    ("post_attention_layernorm", "pre_ff_layernorm"), ("shared_mlp.output_linear", "feed_forward.down_proj"),
+    kind="bamba", without="input_linear", beside={f"model.layers.{i}.feed_forward.{n}_proj.weight": (WIDE, HIDDEN)
+    for i in range(LAYERS) for n in ("gate", "up")}, layer_types=..., attn_layer_indices=[1], attn_rotary_emb=8,
+    **dict.fromkeys(("shared_intermediate_size", "num_local_experts", "embedding_multiplier", "logits_scaling",
+    "residual_multiplier", "attention_multiplier"), ...))  # fmt: skip
+sibling("ExaoneMoeForCausalLM", "tiny-exaone-moe")
+sibling("Glm4vMoeForConditionalGeneration", "tiny-glm4moe", WITHIN, inside=TEXT, kind="glm4v_moe", beside=VISUAL,
+    model_type="glm4v_moe_text", rope_parameters={"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta":
+    10000.0, "partial_rotary_factor": 0.5}, rms_norm_eps=..., partial_rotary_factor=...)  # fmt: skip
+sibling("KimiLinearModel", "tiny-kimi-linear")
+sibling("LLaDAMoEModel", "tiny-llada-moe")
+sibling("LFM2ForCausalLM", "tiny-lfm2", layer_types=..., full_attn_idxs=[1])
+sibling("MiMoV2ForCausalLM", "tiny-mimo2")
+sibling("MiniMaxM1ForCausalLM", "tiny-minimax-text", kind="minimax_m1")
+sibling("MiniMaxM3SparseForConditionalGeneration", "tiny-minimax-m3", BELOW, inside=TEXT, kind="minimax_as_written",
+    beside=TOWER)  # fmt: skip
+sibling("Step3p7ForConditionalGeneration", "tiny-step3.5", inside=TEXT, kind="step_as_written",
+    beside={"vision_model.conv1.weight": (8, 8), "vit_large_projector.weight": (8, 8)})  # fmt: skip
+sibling("FalconMambaForCausalLM", "tiny-mamba", kind="falcon_mamba")
+sibling("MambaLMHeadModel", "tiny-mamba", ("embeddings", "embedding"), d_model=HIDDEN, n_layer=LAYERS, ssm_cfg={},
+    pad_vocab_size_multiple=8, beside={"lm_head.weight": (BPE, HIDDEN)}, **dict.fromkeys(("model_type", "hidden_size",
+    "num_hidden_layers", "conv_kernel", "state_size", "intermediate_size", "time_step_rank", "layer_norm_epsilon"),
+    ...))  # fmt: skip
+
+# Others
+sibling("BloomModel", "tiny-bloom", ("^", "transformer."))
+sibling("ChameleonForCausalLM", "tiny-chameleon")
+sibling("ChatGLMForConditionalGeneration", "tiny-chatglm")
+sibling("RWForCausalLM", "tiny-falcon-7b", kind="RefinedWebModel", n_layer=LAYERS, n_head=4, num_hidden_layers=...,
+    num_attention_heads=..., num_kv_heads=...)  # fmt: skip
+sibling("Gemma3nForConditionalGeneration", "tiny-gemma3n", WITHIN, inside=TEXT, kind="gemma3n", beside={
+    "model.vision_tower.timm_model.conv_stem.conv.weight": (8, 8), "model.embed_audio.embedding.weight": (8, 8),
+    "model.audio_tower.conformer.0.norm.weight": (8,), "model.embed_vision.embedding.weight": (8, 8)})  # fmt: skip
+sibling("Gemma4UnifiedForConditionalGeneration", "gemma4-mixture", inside=TEXT, kind="gemma4_unified",
+    model_type="gemma4_unified_text", rms_norm_eps=..., files=ZOO["gemma4-mixture"].files
+    | {"generation_config.json": '{"suppress_tokens": [5, 7]}'})  # fmt: skip
+sibling("StableLMEpochForCausalLM", "tiny-stablelm", kind="stablelm_epoch", rope_pct=0.25, norm_eps=1e-5,
+    partial_rotary_factor=..., layer_norm_eps=...)  # fmt: skip
+sibling("LlavaStableLMEpochForCausalLM", "tiny-stablelm", kind="llava_stablelm_epoch", beside=SIGLIP)
+sibling("OLMoForCausalLM", "tiny-olmo", kind="hf_olmo")
+sibling("PLaMo2ForCausalLM", "tiny-plamo2")
+sibling("PLaMo3ForCausalLM", "tiny-plamo3")
+sibling("Phi4ForCausalLMV", "tiny-phi3", kind="phi4-siglip", rope_theta=10000.0, beside=SIGLIP)
