@@ -75,6 +75,18 @@ def decodes(tensor: Tensor) -> bool:
         return False
 
 
+def blocks(tensor: Tensor, lo: int, hi: int) -> npt.NDArray[np.uint8]:
+    """The blocks of weights ``lo`` to ``hi``, uint8[n, bytes of a block], in a buffer of the calling thread.
+
+    Raises KQuantsError when the file has become shorter.
+    """
+    kind = tensor.type
+    first, last = lo // kind.block, hi // kind.block
+    found: npt.NDArray[np.uint8] = _kept.get("blocks", (last - first) * kind.nbytes, np.uint8)
+    tensor.read_into(found, first * kind.nbytes)
+    return found.reshape(-1, kind.nbytes)
+
+
 def reader(tensor: Tensor, number: int = 0) -> Reader:
     """``read(lo, hi)``: at most CHUNK weights of the flattened tensor as float32; both are multiples of a block.
 
@@ -84,11 +96,8 @@ def reader(tensor: Tensor, number: int = 0) -> Reader:
     kind, decode = tensor.type, codec(tensor.type).decode
 
     def read(lo: int, hi: int) -> Floats:
-        first, last = lo // kind.block, hi // kind.block
-        blocks = _kept.get("blocks", (last - first) * kind.nbytes, np.uint8)
         wide: Floats = _kept.get(f"weights {number}", hi - lo, np.float32)
-        tensor.read_into(blocks, first * kind.nbytes)
-        decode(blocks.reshape(-1, kind.nbytes), wide.reshape(-1, kind.block))
+        decode(blocks(tensor, lo, hi), wide.reshape(-1, kind.block))
         return wide
 
     return read

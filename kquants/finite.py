@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
 from .jit import deferred
 
 first_not_finite = deferred("kquants.kernels.finite").first_not_finite
@@ -15,3 +20,23 @@ round_to_half = deferred("kquants.kernels.finite").round_to_half
 
 EXPONENTS = {"F16": 0x7C00, "BF16": 0x7F80}
 """The bits of a two-byte number that are all set in NaN and infinity and in no other."""
+
+SCALES: Mapping[str, tuple[int, ...]] = {
+    **dict.fromkeys("Q4_0 Q5_0 Q8_0 Q1_0 Q2_0 IQ4_NL IQ4_XS".split(), (0,)),
+    **dict.fromkeys("IQ1_S IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S".split(), (0,)),
+    **dict.fromkeys("Q4_1 Q5_1 Q4_K Q5_K".split(), (0, 2)),
+    "Q2_K": (80, 82),
+    "Q3_K": (108,),
+    "Q6_K": (208,),
+    "TQ1_0": (52,),
+    "TQ2_0": (64,),
+}
+"""Where float16 scales lie in a block, of types whose weights are finite when those are and none is when one is not."""
+
+
+def scales_are_finite(blocks: NDArray[np.uint8], name: str) -> bool:
+    """Whether uint8[n, bytes of a block] of a type in ``SCALES`` have weights that are all finite."""
+    count, nbytes = blocks.shape
+    bits = EXPONENTS["F16"]
+    halves = (np.ndarray((count,), "<u2", blocks.data, at, (nbytes,)) for at in SCALES[name])
+    return not any(bool(((scale & bits) == bits).any()) for scale in halves)

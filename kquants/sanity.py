@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -376,12 +376,7 @@ MODEL_CHECKS: Mapping[str, Callable[[ShardSet], Faults]] = {
 
 
 def _finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
-    from .figures import decodes, in_chunks, reader
-    from .finite import first_not_finite
-
-    def first(read: Callable[[int, int], Any], lo: int, hi: int) -> int:
-        at = int(first_not_finite(read(lo, hi).reshape(1, -1)))
-        return lo + at if at >= 0 else -1
+    from .figures import decodes, in_chunks
 
     skipped = 0
     for t in _tensors(model):
@@ -389,9 +384,24 @@ def _finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
         if not decodes(t):
             skipped += 1
             continue
-        bad = [at for at in in_chunks(partial(first, reader(t)), t.count) if at >= 0]
+        bad = [at for at in in_chunks(partial(_first_not_finite, t), t.count) if at >= 0]
         if bad:
             place = ", ".join(str(i) for i in np.unravel_index(bad[0], t.shape or (1,)))
             yield f"tensor {t.name!r}: the weight at [{place}] is not a finite number"
     left_out = f" ({skipped} cannot be decoded here)" if skipped else ""
     return f"every scale and weight of {_counted(len(model.tensors) - skipped, 'tensor')} is finite{left_out}"
+
+
+def _first_not_finite(t: Tensor, lo: int, hi: int) -> int:
+    """Index of the first of some weights that is not finite, or -1; decoded only where the scales do not tell."""
+    from .figures import blocks, reader
+    from .finite import EXPONENTS, SCALES, first_not_finite, first_not_finite_half, scales_are_finite
+
+    kind = t.type.name
+    if kind in SCALES and scales_are_finite(blocks(t, lo, hi), kind):
+        return -1
+    if kind in EXPONENTS:
+        at = int(first_not_finite_half(blocks(t, lo, hi).reshape(1, -1), EXPONENTS[kind]))
+    else:
+        at = int(first_not_finite(reader(t)(lo, hi).reshape(1, -1)))
+    return lo + at if at >= 0 else -1

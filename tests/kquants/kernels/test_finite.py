@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kquants.finite import EXPONENTS, first_not_finite, first_not_finite_half, round_to_half
+from gguf_py import tensor_type
+from kquants import dequantize
+from kquants.finite import (
+    EXPONENTS,
+    SCALES,
+    first_not_finite,
+    first_not_finite_half,
+    round_to_half,
+    scales_are_finite,
+)
 
 SIZES = (1, 31, 127, 128, 129, 300)
 
@@ -51,3 +60,27 @@ def test_rounding_to_half_and_the_first_that_does_not_fit(size: int) -> None:
             spoilt[[at, -1]] = bad
             assert round_to_half(spoilt.reshape(1, -1)) == at
     assert not np.isfinite(spoilt[-1])
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_scales_tell_whether_weights_are_numbers(name: str) -> None:
+    """Whatever else a block holds: all of its weights are finite, or none is."""
+    kind = tensor_type(name)
+    blocks = np.random.default_rng(8).integers(0, 256, (64, kind.nbytes), np.uint8)
+    blocks[1], blocks[2] = 0, 255
+
+    def put(block: int, at: int, bits: int) -> None:
+        blocks[block, at : at + 2] = bits & 255, bits >> 8
+
+    for at in SCALES[name]:
+        for block in range(64):
+            put(block, at, 0x7BFF | 0x8000 * (block % 2))  # the largest number there is
+    assert scales_are_finite(blocks, name) and np.isfinite(dequantize(blocks, name)).all()
+    for at in SCALES[name]:
+        for bits in (0x7C00, 0xFC00, 0x7C01, 0xFE00):
+            for block in range(3, 64, 20):
+                put(block, at, bits)
+                assert not scales_are_finite(blocks, name)
+                assert not np.isfinite(dequantize(blocks, name)[block]).any()
+                put(block, at, 0)
+                assert scales_are_finite(blocks, name)
