@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import summary
-from .show import brief, counted, kind, put, shape, short, size, table, visible, word
+from .show import ROOMY, brief, counted, kind, put, shape, short, size, table, visible, word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,7 +117,8 @@ def tensors(out: Console, tensors: list[Tensor], alike: bool, full: bool) -> Non
     """Tensors in file order; ``alike`` puts layers alike into one row, ``full`` says bytes and offsets."""
     _heading(out, "tensor", tensors)
     if alike:
-        rows = table("name", "layers", "type", "shape", "size each", right=("size each",), fold=("layers",))
+        fold = ("layers",) if out.width >= ROOMY else ("name", "layers")
+        rows = table("name", "layers", "type", "shape", "size each", right=("size each",), fold=fold)
         for name, numbers, tensor in _alike(tensors):
             rows.add_row(visible(name), numbers, tensor.type.name, shape(tensor.shape), size(tensor.nbytes))
     elif full:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from gguf_py import Field
 
+ROOMY = 80
+"""Columns of a terminal in which a tensor's name stays whole."""
+NARROWEST = 9
+"""Characters a line of a column that goes on in the next line has at least, however narrow the terminal."""
 _SHOWN = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
 
@@ -111,8 +115,9 @@ def brief(field: Field, width: int = 80) -> str:
     if field.count is None:
         return float32(field.value) if field.type is ValueType.FLOAT32 else value(field.value, width)
     few = [float32(v) if field.item is ValueType.FLOAT32 else value(v, 24) for v in field.first(8)]
-    while few and len(", ".join(few)) + 3 > width:
+    while len(few) > 1 and len(", ".join(few)) + 3 > width:
         few.pop()
+    few = [short(text, width - 3) for text in few]
     return ", ".join(few) + (", …" if field.count > len(few) else "")
 
 
@@ -156,11 +161,16 @@ def table(*columns: str, right: Iterable[str] = (), fold: Iterable[str] = ()) ->
 
 
 def put(out: Console, made: Table) -> None:
-    """Print a table with no blanks at the ends of its lines."""
+    """Print a table with no blanks at the ends of its lines, no narrower than its columns can bear."""
+    from rich.cells import cell_len
     from rich.segment import Segment, Segments
 
+    least = -2
+    for column in made.columns:
+        longest = max(cell_len(str(text)) for text in (column.header, *column.cells))
+        least += 2 + (longest if column.no_wrap else min(longest, NARROWEST))
     shown = []
-    for line in out.render_lines(made, pad=False):
+    for line in out.render_lines(made, out.options.update(width=max(out.width, least)), pad=False):
         while line and not line[-1].text.rstrip():
             line.pop()
         if line:

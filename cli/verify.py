@@ -249,7 +249,7 @@ def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) ->
 
 
 def _show_departures(proof: Proof) -> None:
-    from .show import console, counted, put, table, visible
+    from .show import ROOMY, console, counted, put, table, visible
 
     out = console()
     first = proof.departures[0]
@@ -257,9 +257,9 @@ def _show_departures(proof: Proof) -> None:
     several = len(proof.departures) > 1
     departing = f"{len(proof.departures)} of {counted(proof.tensors, 'tensor')} depart{'' if several else 's'}"
     out.print(f"{departing}{', the first is' if several else ':'} {visible(first.tensor)}{at}")
-    numbers = ("blocks", "error", "expected error")
-    long = max(len(visible(d.tensor)) for d in proof.departures[:MOST]) > 40  # others stay whole where it is narrow
-    fold = ("tensor", "what it is") if long else ("what it is",)
+    numbers = ("blocks", "error", "expected")
+    long = max(len(visible(d.tensor)) for d in proof.departures[:MOST]) > 40  # others stay whole where there is room
+    fold = ("tensor", "what it is") if long or out.width < ROOMY else ("what it is",)
     shown = table("tensor", "what it is", *numbers, right=numbers, fold=fold)
     for d in proof.departures[:MOST]:
         shown.add_row(visible(d.tensor), d.verdict, *_figures(d))

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import gguf_py
-from cli import summary
+from cli import show, summary
 from gguf_py import Field, KQuantsError, TensorInfo, ValueType, remote, shards, tensor_type
 from gguf_py.remote import open_url
 from tests.command import COMMAND, done, kquants
@@ -198,6 +199,21 @@ def test_nothing_of_a_table_is_cut_where_it_fits(tmp_path: Path, columns: str, m
     assert max(map(len, told.split("\n"))) <= max(int(columns), len(str(path)) + 60)
     first = next(line for line in told.split("\n") if line.startswith("blk.*.post_attention_norm.weight"))
     assert re.search(r"0–1, 3–4, .* I8    64 × 256 .* 16\.4 kB$", first)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(20, 8), (27, 11), (80, 11)])
+def test_an_array_shows_something_however_narrow_the_place(width: int, shown: int) -> None:
+    text = show.brief(Field.of("merges", ["\n" * 30, "a b", "c d"]), width)
+    assert text.startswith("\\n" * shown) and text.endswith("…" if width < 80 else "c d") and len(text) <= width
+
+
+def test_a_table_loses_no_column_however_narrow_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    made = show.table("tensor", "what it is", "blocks", fold=("what it is",))
+    made.add_row("blk.0.attn_output.weight", "damaged or edited", "1 of 27,648")
+    show.put(Console(width=30), made)
+    told = capsys.readouterr().out.split("\n")
+    assert told[1].split() == ["tensor", "is", "blocks"]
+    assert told[2].split() == ["blk.0.attn_output.weight", "damaged", "1", "of", "27,648"]
 
 
 def test_the_memory_it_takes() -> None:
