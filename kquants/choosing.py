@@ -37,14 +37,17 @@ def best_that_fits(
 ) -> Chosen:
     """The first of the candidates whose files are small enough; raises KQuantsError when none is.
 
-    A type that is no smaller than what the model has is left out, as is one that needs an importance matrix when
-    there is none.
+    A type that is larger than what the model has is left out, as are BF16 where the weights are F16, which would round
+    them and save nothing, and a type that needs an importance matrix when there is none.
     """
     skipped: list[str] = []
     smallest = ""
     present = sum(t.nbytes for t in model.tensors.values())
     weights = max(1, sum(t.count for t in model.tensors.values()))
+    halves = {t.type.name for t in model.tensors.values()} & {"F16", "BF16"}
     for name in CANDIDATES:
+        if name == "BF16" and halves == {"F16"}:
+            continue
         try:
             plan = quantize_model(model, path(name), name, options)
         except KQuantsError as fault:

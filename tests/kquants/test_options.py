@@ -148,6 +148,10 @@ def test_the_best_type_that_fits_is_chosen(tmp_path: Path) -> None:
         assert sum(out.bpw for out in chosen.plan.outputs) <= 5.0
         with pytest.raises(KQuantsError, match="no file type is small enough"):
             best_that_fits(model, lambda kind: str(tmp_path / kind), Options(), 1000, None)
+    for kind in ("F16", "BF16"):  # the better of two that are as large is what the weights are already
+        quantize("--pure", tmp_path / "in.gguf", tmp_path / f"{kind}.gguf", kind)
+        with gguf_py.open(tmp_path / f"{kind}.gguf") as model:
+            assert best_that_fits(model, lambda name: str(tmp_path / name), Options(), 10**9, None).file_type == kind
 
 
 def test_dry_run_says_everything_and_writes_nothing(tmp_path: Path) -> None:
