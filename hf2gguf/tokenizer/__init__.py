@@ -144,7 +144,7 @@ SCHEMES: dict[str, Scheme] = {
     "gpt2": bpe.fields,
     "llama": sentencepiece.fields,
     "llama-hf": bpe.byte_fallback,
-    "bert": bpe.wordpiece,
+    "bert": unigram.bert,
     "roberta": _roberta,
     "eurobert": _adding("bos", value=False),
     "modern-bert": _adding("bos", "eos", "sep", value=True),

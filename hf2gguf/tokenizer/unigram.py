@@ -1,10 +1,10 @@
-"""Unigram vocabularies: T5's SentencePiece model, XLM-RoBERTa's as SentencePiece model or ``tokenizer.json``."""
+"""Unigram vocabularies, T5's and XLM-RoBERTa's: a SentencePiece model, or a ``tokenizer.json`` that was made of one."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,19 @@ def normalizer(path: Path) -> Normalizer:
 
 
 def t5(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    """T5's vocabulary (scheme ``t5``), from ``tokenizer.model`` or ``spiece.model``."""
+    """T5's vocabulary (scheme ``t5``), from ``tokenizer.model`` or ``spiece.model``.
+
+    From ``tokenizer.json`` where that is all there is: what the model that it was made of gives (upstream gives up).
+    """
     path = checkpoint.path("tokenizer.model") or checkpoint.path("spiece.model")
     if path is None:
-        raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.model or spiece.model, expected a SentencePiece model")
+        if not is_unigram(checkpoint):
+            raise KQuantsError(
+                f"{checkpoint.dir}: has no tokenizer.model or spiece.model, expected a SentencePiece model, or a "
+                "tokenizer.json of the type Unigram"
+            )
+        pieces, spec = _from_json(checkpoint, config, _T5)
+        return _listed(pieces, checkpoint, replace(spec, add_prefix=True, remove_spaces=True))
     spec = normalizer(path)
     if spec.model_type == BPE:
         return sentencepiece.fields(checkpoint, config)
@@ -62,16 +71,14 @@ def t5(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     pieces = Pieces.unused(size)
     fill(pieces, model)
     fill_added(pieces, checkpoint)
-    found = scored(pieces, "t5")
-    put(found, "add_space_prefix", spec.add_prefix, ValueType.BOOL)
-    return _finished(found, checkpoint, spec, size)
+    return _listed(pieces, checkpoint, spec)
 
 
 def xlm_roberta(checkpoint: Checkpoint, config: Mapping[str, Any], mask_at: int | None = None) -> Fields:
     """XLM-RoBERTa's vocabulary (scheme ``xlm-roberta``); ``mask_at`` is the place of a mask token the file lacks."""
     path = checkpoint.path("sentencepiece.bpe.model")
     if path is None:
-        pieces, spec = _from_json(checkpoint, config)
+        pieces, spec = _from_json(checkpoint, config, _XLM_ROBERTA)
     else:
         spec = normalizer(path)
         model = sentencepiece.processor(path)
@@ -84,22 +91,48 @@ def xlm_roberta(checkpoint: Checkpoint, config: Mapping[str, Any], mask_at: int 
         pieces.kinds = [int(TokenKind.CONTROL)] * 3 + [int(TokenKind.UNKNOWN)] + pieces.kinds[3:-1]
         if mask_at is not None:
             pieces.place(mask_at, "<mask>", 0.0, TokenKind.CONTROL)
+    return _listed(pieces, checkpoint, spec, types=config.get("type_vocab_size", 1))
+
+
+def bert(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """BERT's vocabulary (scheme ``bert``): WordPiece, or XLM-RoBERTa's, as multilingual sentence encoders have.
+
+    Of the latter upstream recognizes no pre-tokenizer.
+    """
+    return (xlm_roberta if is_unigram(checkpoint) else bpe.wordpiece)(checkpoint, config)
+
+
+def is_unigram(checkpoint: Checkpoint) -> bool:
+    """Whether there is a ``tokenizer.json`` that holds a unigram model."""
+    model = (special.tokenizer_json(checkpoint) or {}).get("model")
+    return isinstance(model, Mapping) and model.get("type") == "Unigram"
+
+
+def _listed(pieces: Pieces, checkpoint: Checkpoint, spec: Normalizer, types: int | None = None) -> Fields:
     found = scored(pieces, "t5")
     put(found, "add_space_prefix", spec.add_prefix, ValueType.BOOL)
-    put(found, "token_type_count", config.get("type_vocab_size", 1), ValueType.UINT32)
-    return _finished(found, checkpoint, spec, len(pieces.texts))
-
-
-def _finished(found: Fields, checkpoint: Checkpoint, spec: Normalizer, size: int) -> Fields:
+    if types is not None:
+        put(found, "token_type_count", types, ValueType.UINT32)
     put(found, "remove_extra_whitespaces", spec.remove_spaces, ValueType.BOOL)
     if spec.charsmap:
         put(found, "precompiled_charsmap", np.frombuffer(spec.charsmap, np.uint8))
-    found.update(special.load(checkpoint, n_vocab=size).fields())
+    found.update(special.load(checkpoint, n_vocab=len(pieces.texts)).fields())
     return found
 
 
-def _from_json(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[Pieces, Normalizer]:
+_T5 = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+_XLM_ROBERTA = _T5 | {"bos_token": "<s>", "sep_token": "</s>", "cls_token": "<s>", "mask_token": "<mask>"}
+"""The tokens that transformers' classes name where ``tokenizer_config.json`` does not."""
+_GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Classes that name none, and that put no space before a text unless they are told to."""
+
+
+def _from_json(
+    checkpoint: Checkpoint, config: Mapping[str, Any], usual: Mapping[str, str]
+) -> tuple[Pieces, Normalizer]:
     tokenizer = library.load(checkpoint)
+    generic = tokenizer.config.get("tokenizer_class") in _GENERIC
+    named = tokenizer.config if generic else {**usual, **tokenizer.config}
     written = tokenizer.document
     vocab = written["model"]["vocab"]
     size = max(config.get("vocab_size", 0), len(vocab))
@@ -107,7 +140,7 @@ def _from_json(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[Piece
     unk = tokenizer.id(tokenizer.config.get("unk_token"))
     if unk not in tokenizer.added:
         unk = written["model"].get("unk_id", 3)
-    specials = {tokenizer.id(token) for token in bpe.named(tokenizer.config)}
+    specials = {tokenizer.id(token) for token in bpe.named(named)}
     by_id = {token_id: text for text, token_id in tokenizer.ids.items()}
     for i, (text, score) in enumerate(vocab):
         kind = TokenKind.NORMAL
@@ -118,7 +151,16 @@ def _from_json(checkpoint: Checkpoint, config: Mapping[str, Any]) -> tuple[Piece
         elif i in tokenizer.added:
             kind = TokenKind.USER_DEFINED
         pieces.place(i, by_id.get(i, text), score, kind)
-    prefix = tokenizer.config.get("add_prefix_space", True)
-    clean = tokenizer.config.get("clean_up_tokenization_spaces", False)
-    charsmap = base64.b64decode(written["normalizer"]["precompiled_charsmap"])
+    prefix = named.get("add_prefix_space", not generic)
+    clean = named.get("clean_up_tokenization_spaces", False)
+    charsmap = base64.b64decode(_precompiled(written.get("normalizer")) or "")
     return pieces, Normalizer(UNIGRAM, bool(prefix), bool(clean), charsmap)
+
+
+def _precompiled(normalizer: Any) -> str | None:
+    """The map of characters in a normalizer, or in one of those that it is a sequence of (where upstream gives up)."""
+    if not isinstance(normalizer, Mapping):
+        return None
+    if "precompiled_charsmap" in normalizer:
+        return str(normalizer["precompiled_charsmap"])
+    return next((found for part in normalizer.get("normalizers", []) if (found := _precompiled(part))), None)

@@ -8,6 +8,7 @@ counts, so the vocabulary keeps the entries and merges that the string needs, at
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from typing import Any
 
 import gguf_py
 from hf2gguf.tokenizer.pre import PROBE
+from hf2gguf.tokenizer.unigram import normalizer
 
 HERE = Path(__file__).with_name("tokenizers")
 
@@ -134,6 +136,39 @@ def unigram(text: Path, folder: Path) -> None:
         (folder / "spiece.model").write_bytes((Path(place) / "spiece.model").read_bytes())
 
 
+def unigram_json(model: Path) -> dict[str, Any]:
+    """``tokenizer.json`` as XLM-RoBERTa's are, of a SentencePiece model that begins with three special pieces."""
+    from sentencepiece import SentencePieceProcessor
+
+    pieces = SentencePieceProcessor(model_file=str(model))
+    first = ["<s>", "<pad>", "</s>", "<unk>"]
+    learnt = [[pieces.IdToPiece(i), pieces.GetScore(i)] for i in range(3, pieces.vocab_size())]
+    vocab = [*([t, 0.0] for t in first), *learnt, ["<mask>", 0.0]]
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    added = [{"id": i, "content": t, **flags} for i, t in enumerate(first)]
+    added.append({"id": len(vocab) - 1, "content": "<mask>", **flags, "lstrip": True})
+    space = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}
+    begin, end = ({"SpecialToken": {"id": t, "type_id": 0}} for t in ("<s>", "</s>"))
+    a, b = ({"Sequence": {"id": part, "type_id": 0}} for part in "AB")
+    charsmap = base64.b64encode(normalizer(model).charsmap).decode()
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": {"type": "Precompiled", "precompiled_charsmap": charsmap},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, space]},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [begin, a, end],
+            "pair": [begin, a, end, end, b, end],
+            "special_tokens": {t: {"id": t, "ids": [first.index(t)], "tokens": [t]} for t in ("<s>", "</s>")},
+        },
+        "decoder": space,
+        "model": {"type": "Unigram", "unk_id": 3, "vocab": vocab, "byte_fallback": False},
+    }
+
+
 def _write(name: str, files: dict[str, Any]) -> Path:
     folder = HERE / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,6 +196,13 @@ def main() -> None:
     made = wordpiece(models / "ggml-vocab-bert-bge.gguf")
     _write("bert", {"tokenizer.json": made, "tokenizer_config.json": {**named, "tokenizer_class": "BertTokenizer"}})
     unigram(HERE.parents[2] / "fixtures/text/held-out.txt", _write("unigram", {}))
+    named = {f"{kind}_token": text for kind, text in (("bos", "<s>"), ("cls", "<s>"), ("eos", "</s>"), ("sep", "</s>"))}
+    named |= {f"{kind}_token": f"<{kind}>" for kind in ("pad", "unk", "mask")} | {"clean_up_tokenization_spaces": True}
+    made = unigram_json(HERE / "unigram/spiece.model")
+    _write(
+        "unigram",
+        {"tokenizer.json": made, "tokenizer_config.json": {**named, "tokenizer_class": "XLMRobertaTokenizer"}},
+    )
 
 
 if __name__ == "__main__":

@@ -194,6 +194,7 @@ TOKENIZERS: dict[str, dict[str, Path]] = {
     "unigram": {"tokenizer.model": HERE / "tokenizers/unigram/spiece.model"},
     "t5": {"spiece.model": HERE / "tokenizers/unigram/spiece.model"},
     "xlm-roberta": {"sentencepiece.bpe.model": HERE / "tokenizers/unigram/spiece.model"},
+    "unigram-json": {n: HERE / "tokenizers/unigram" / n for n in ("tokenizer.json", "tokenizer_config.json")},
 }
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from hf2gguf.definition import classes
 from hf2gguf.export import export
 
 from .make_digests import DIGESTS, digest
-from .models import write
+from .models import TOKENIZERS, write
 from .siblings import SIBLINGS
 from .zoo import OPTIONS, ZOO
 
@@ -27,6 +28,10 @@ EXPECTED: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
 
 NOT_EXACT = {
     "tiny-qwen4": "per_layer_token_embd",  # in as many shards as no key of the file says
+    "xlm-json": "order",  # of the keys of special tokens, which tokenizer_config.json has in an order of its own
+    "xlm-json-added": "order",
+    "xlm-json-saved-anew": "order",
+    "nomic-json": "tokenizer.ggml.tokens",  # comes back as a SentencePiece model, which has one token less
 }
 """Models of the zoo whose way back is not exact, and what is said of it: a key, a tensor or words of the message."""
 
@@ -77,6 +82,30 @@ def test_same_bytes_with_options(name: str, options: tuple[str, ...], tmp_path: 
 def test_same_bytes_by_another_name(name: str, tmp_path: Path) -> None:
     folder = write(SIBLINGS[name], tmp_path / name)
     assert convert(folder, tmp_path / "out", "--outtype", "f16") == EXPECTED[f"{name} --outtype f16"]
+
+
+def test_t5_without_its_sentencepiece_model(tmp_path: Path) -> None:
+    folder = write(ZOO["tiny-t5"], tmp_path / "tiny-t5")
+    (folder / "spiece.model").unlink()
+    document = json.loads(TOKENIZERS["unigram-json"]["tokenizer.json"].read_text("utf-8"))
+    document["model"]["vocab"] = [["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], *document["model"]["vocab"][4:-1]]
+    document["model"]["unk_id"] = 2
+    document |= {"added_tokens": [], "post_processor": None}
+    (folder / "tokenizer.json").write_text(json.dumps(document), "utf-8")
+    assert convert(folder, tmp_path / "out", "--outtype", "f16") == EXPECTED["tiny-t5 --outtype f16"]
+
+
+def test_bert_with_a_unigram_vocabulary(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        found = []
+        for name, class_ in (("one", "BertModel"), ("other", "XLMRobertaModel")):
+            model = ZOO["xlm-json"]
+            write(replace(model, config=model.config | {"architectures": [class_]}), Path(name))
+            convert(Path(name), Path(f"{name}-out"), "--vocab-only")
+            with gguf_py.open(Path(f"{name}-out/m.gguf")) as file:
+                found.append({k: str(v) for k, v in file.metadata.items() if k.startswith("tokenizer.")})
+    assert found[0] == found[1]
 
 
 def test_every_class_is_tried() -> None:

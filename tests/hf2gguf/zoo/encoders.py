@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
-from ..models import BPE, HEADS, HIDDEN, LAYERS, SIZE, WIDE, Shapes, layers, linear, llama, norm
-from .table import POOLING, add, bpe
+from ..models import BPE, HEADS, HIDDEN, LAYERS, SIZE, TOKENIZERS, WIDE, Shapes, layers, linear, llama, norm
+from .table import POOLING, ZOO, add, added, bpe
 
 
 def bert(p: str) -> Shapes:
@@ -39,6 +41,25 @@ add("bert-ranker", BERT | {"architectures": ["BertForSequenceClassification"], "
 add("tiny-xlm-roberta", BERT | {"architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta", "pad_token_id": 1,
     "vocab_size": 384, "max_position_embeddings": 130, "type_vocab_size": 1}, bert_model(384, 130, 1), "xlm-roberta",
     files=POOLING | {"1_Pooling/config.json": '{"pooling_mode_mean_tokens": true}'})  # fmt: skip
+JSON_SIZE = 386
+
+
+def xlm_json(name: str, size: int = JSON_SIZE, tokens: tuple[dict[str, Any], ...] = (), **settings: Any) -> None:
+    """Enter XLM-RoBERTa with no SentencePiece model beside ``tokenizer.json``, to which more tokens are added."""
+    files = {n: json.loads(path.read_text("utf-8")) for n, path in TOKENIZERS["unigram-json"].items()}
+    files["tokenizer.json"]["added_tokens"] += tokens
+    files["tokenizer_config.json"] |= settings
+    config = ZOO["tiny-xlm-roberta"].config | {"vocab_size": size}
+    texts = {n: json.dumps(document) for n, document in files.items()}
+    add(name, config, bert_model(size, 130, 1), "none", outtypes=("f16",), files=texts)
+
+
+xlm_json("xlm-json")
+xlm_json("xlm-json-added", 400, (added(JSON_SIZE, "<more>", special=False), added(JSON_SIZE + 1, "[CONTROL]")),
+    additional_special_tokens=["<mask>", "[CONTROL]"], add_prefix_space=False)  # fmt: skip
+xlm_json("xlm-json-saved-anew", tokenizer_class="TokenizersBackend")
+add("xlm-json-alone", ZOO["xlm-json"].config, ZOO["xlm-json"].tensors, "none", outtypes=("f16",),
+    files={"tokenizer.json": ZOO["xlm-json"].files["tokenizer.json"]})  # fmt: skip
 NOMIC = {"architectures": ["NomicBertModel"], "model_type": "nomic_bert_as_written", "n_embd": HIDDEN, "n_inner": WIDE,
          "n_head": HEADS, "n_layer": LAYERS, "layer_norm_epsilon": 1e-12, "type_vocab_size": 2, "causal": False,
          "prenorm": False, "rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False,
@@ -71,6 +92,8 @@ add("nomic-experts", NOMIC | {"n_positions": 2048, "max_trained_positions": 2048
     "rotary_emb_base": 10000, "activation_function": "gelu", "qkv_proj_bias": True, "mlp_fc1_bias": True,
     "mlp_fc2_bias": True, "moe_every_n_layers": 2, "moe_top_k": 2, "num_experts": 4, "pad_token_id": 1},
     nomic_model(30522, True, nomic_experts), "bert", dtype="F32")  # fmt: skip
+add("nomic-json", ZOO["nomic-experts"].config | {"vocab_size": JSON_SIZE}, nomic_model(JSON_SIZE, True, nomic_experts),
+    "unigram-json", dtype="F32", outtypes=("f16",))  # fmt: skip
 
 
 def t5(p: str, decoder: bool) -> Shapes:
