@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -25,23 +26,42 @@ def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
     return rows
 
 
+_PAIRS = (0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15)
+"""Numbers of two registers in turns, within each half: the first two of it, the last two."""
+_TWOS = (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)
+"""The same with pairs of numbers."""
+
+
 @operation
-def _turn_in(typingctx: Any, array: Any, rows: Any, column: Any, space: Any, at: Any) -> Any:
-    """Load ``array[rows[k], column : column + W]`` for every lane k and put the columns at ``space[at : at + W]``."""
-    vector, width = space.lanes.vector, space.lanes.width
+def _turn_in(typingctx: Any, array: Any, rows: Any, first: Any, column: Any, space: Any) -> Any:
+    """Load ``array[rows[k], column : column + 4]`` for eight lanes k from ``first`` on into those of ``space``.
+
+    Lanes k and k + 4 share a register, so that all that follows stays within its halves, where shuffling is cheapest.
+    """
+    four, eight = (ir.VectorType(space.lanes.vector.element, n) for n in (4, 8))
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        values = []
-        for k in range(width):
-            row = builder.sext(builder.extract_element(args[1], ir.Constant(I32, k)), I64)
-            value = builder.load(address(context, builder, array, (args[0], row, args[2]), vector))
+        whole, which, lane, column, to = args
+
+        def shuffled(a: Any, b: Any, order: Sequence[int]) -> Any:
+            return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, 8), list(order)))
+
+        def half(k: int) -> Any:
+            row = builder.extract_element(which, builder.add(lane, I64(k)))
+            value = builder.load(address(context, builder, array, (whole, builder.sext(row, I64), column), four))
             value.align = 1
-            values.append(value)
-        for k, value in enumerate(_transposed(builder, values)):
-            builder.store(value, builder.gep(args[3], [builder.add(args[4], I64(k))]))
+            return value
+
+        joined = [shuffled(half(k), half(k + 4), range(8)) for k in range(4)]
+        (a, b), (c, d) = ([shuffled(joined[k], joined[k + 1], order) for order in _PAIRS] for k in (0, 2))
+        columns = [shuffled(one, other, order) for one, other in ((a, c), (b, d)) for order in _TWOS]
+        start = builder.bitcast(to, four.element.as_pointer())
+        for k, value in enumerate(columns):
+            at = builder.add(builder.mul(builder.add(column, I64(k)), I64(space.lanes.width)), lane)
+            builder.store(value, builder.bitcast(builder.gep(start, [at]), eight.as_pointer()))
         return context.get_dummy_value()
 
-    return types.none(array, rows, types.intp, space, types.intp), emit
+    return types.none(array, rows, types.intp, types.intp, space), emit
 
 
 @operation
@@ -66,9 +86,10 @@ def block_rows(space: Any, first: int, rows: int) -> Any:
 
 @inlined
 def load_blocks(array: Any, rows: Any, space: Any) -> None:
-    """Fill ``space`` with ``array[rows[k], i]`` in lane k of ``space[i]``; its length is a multiple of its width."""
-    for column in range(0, size_of(space), width_of(space)):
-        _turn_in(array, rows, column, space, column)
+    """Fill ``space`` with ``array[rows[k], i]`` in lane k of ``space[i]``; its length is a multiple of four."""
+    for first in range(0, width_of(space), 8):
+        for column in range(0, size_of(space), 4):
+            _turn_in(array, rows, first, column, space)
 
 
 @inlined
