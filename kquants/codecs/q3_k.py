@@ -20,6 +20,7 @@ from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
 from ..kernels.importance import sum_of_squares, weigh
 from ..kernels.lanes import (
     LANES,
+    any_lane,
     as_type,
     block_rows,
     in_rows,
@@ -32,14 +33,14 @@ from ..kernels.lanes import (
     store,
     store_blocks,
 )
-from ..kernels.numerics import half_at, half_bits, level, nearest_int
+from ..kernels.numerics import half_at, half_bits, nearest_int
 from ..kernels.packing import put_bit_planes, put_half, put_pairs, two_scalars
 from ..kernels.search import fit_scale, largest_in_size, refine_scale
-from ..kernels.superblock import quantize_without_mins, seen_half
+from ..kernels.superblock import keep_searched, quantize_without_mins, searched, seen_half
 
 F32 = np.float32
 
-FEWER = LANES // 2
+FEWER = max(8, LANES // 2)
 """Lanes of the plain search: a step is skipped when no lane would move, which is more likely among fewer."""
 
 
@@ -69,15 +70,13 @@ def encode(x: Any, out: Any) -> None:
     xs = scratch(FEWER, 256, np.float32)
     scales = scratch(FEWER, 16, np.float32)
     small = scratch(FEWER, 16, np.uint8)
-    found = scratch(FEWER, 16, np.float32)
+    found = scratch(FEWER, 256, np.float32)
     levels = scratch(FEWER, 256, np.uint8)
     packed = scratch(FEWER, 110, np.uint8)
     for first in range(0, x.shape[0], FEWER):
         load_blocks(x, block_rows(xs, first, x.shape[0]), xs)
         for j in range(16):
             scales[j] = refine_scale(xs, 16 * j, 16, 4, found)
-            for i in range(16):
-                levels[16 * j + i] = as_type(found[i], np.uint8)
         most, _ = largest_in_size(scales, 0, 16)
         to_small = F32(-32.0) / most
         for j in range(16):
@@ -85,7 +84,15 @@ def encode(x: Any, out: Any) -> None:
             rounded = minimum(maximum(wrapped, -32), 31) + 32
             small[j] = select(most != 0.0, as_type(rounded, np.uint8), np.uint8(0))
         put_half(packed, 108, select(most != 0.0, half_bits(1.0 / to_small), 0))
-        _quantize(xs, small, levels, packed)
+        _pack_scales(small, packed)
+        for j in range(16):
+            scale = _seen_scale(small, packed, j)
+            quantize_without_mins(xs, 16 * j, scale, 4, levels)
+            lost = scale == 0.0
+            if any_lane(lost):
+                for i in range(16 * j, 16 * j + 16):
+                    levels[i] = select(lost, as_type(found[i], np.uint8), levels[i])
+        _pack_levels(levels, packed)
         store_blocks(packed, out, first)
 
 
@@ -96,7 +103,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
     xs = scratch(LANES, 256, np.float32)
     importance = scratch(LANES, 256, np.float32)
     weight = scratch(LANES, 16, np.float32)
-    scales = scratch(LANES, 16, np.float32)
+    fits = scratch(LANES, 32, np.float32)  # scales, then cuts
     sums = scratch(LANES, 16, np.float32)
     small = scratch(LANES, 16, np.uint8)
     levels = scratch(LANES, 256, np.uint8)
@@ -108,27 +115,25 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
         square = 2.0 * sum_of_squares(xs, 0, 256) / 256.0
         for j in range(16):
             sums[j] = weigh(xs, 16 * j, importance, 16 * j, square, 16, weight)
-            scales[j], cut = fit_scale(xs, 16 * j, weight, 0, 16, 4)
-            _levels_of(xs, 16 * j, cut, 4, levels)
-        unit, cut = fit_scale(scales, 0, sums, 0, 16, 32, False)
-        _levels_of(scales, 0, cut, 32, small)
+            fits[j], fits[16 + j] = fit_scale(xs, 16 * j, weight, 0, 16, 4)
+        unit, cut = fit_scale(fits, 0, sums, 0, 16, 32, False)
+        for j in range(16):
+            small[j] = searched(fits[j], cut, 32)
         put_half(packed, 108, half_bits(unit))
-        _quantize(xs, small, levels, packed)
+        _pack_scales(small, packed)
+        for j in range(16):
+            scale = _seen_scale(small, packed, j)
+            quantize_without_mins(xs, 16 * j, scale, 4, levels)
+            lost = scale == 0.0
+            if any_lane(lost):
+                keep_searched(xs, 16 * j, fits[16 + j], 4, lost, levels)
+        _pack_levels(levels, packed)
         store_blocks(packed, out, first)
 
 
 @inlined
-def _levels_of(x: Any, at: int, cut: Any, top: int, levels: Any) -> None:
-    """The levels, plus ``top``, that a search cut 16 numbers into; 0 where it found nothing to fit."""
-    for i in range(at, at + 16):
-        q = as_type(level(cut * x[i], -top, top - 1) + F32(top), np.uint8)
-        levels[i] = select(cut != cut, np.uint8(0), q)
-
-
-@inlined
-def _quantize(x: Any, small: Any, levels: Any, packed: Any) -> None:
-    """Pack the 6-bit scales ``small``, then every weight for the scale that the decoder will see."""
-    unit = seen_half(packed, 108)
+def _pack_scales(small: Any, packed: Any) -> None:
+    """Pack the 6-bit scales."""
     for j in range(8):
         packed[96 + j] = (small[j] & 15) | (small[j + 8] << 4)
     for j in range(4):
@@ -136,7 +141,15 @@ def _quantize(x: Any, small: Any, levels: Any, packed: Any) -> None:
         for k in range(1, 4):
             pairs = pairs | ((small[j + 4 * k] >> 4) << (2 * k))
         packed[104 + j] = pairs
-    for j in range(16):
-        quantize_without_mins(x, 16 * j, unit * (as_type(small[j], np.float32) - 32.0), 4, levels)
+
+
+@inlined
+def _seen_scale(small: Any, packed: Any, j: int) -> Any:
+    """The scale of a sub-block that the decoder will see."""
+    return seen_half(packed, 108) * (as_type(small[j], np.float32) - 32.0)
+
+
+@inlined
+def _pack_levels(levels: Any, packed: Any) -> None:
     put_bit_planes(packed, 0, levels, 2)
     put_pairs(packed, 32, levels, 0)

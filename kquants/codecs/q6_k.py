@@ -19,6 +19,7 @@ import numpy as np
 from ..jit import DECODE, ENCODE, ENCODE_WEIGHTED, inlined, kernel
 from ..kernels.lanes import (
     LANES,
+    any_lane,
     as_type,
     block_rows,
     in_rows,
@@ -30,10 +31,10 @@ from ..kernels.lanes import (
     store,
     store_blocks,
 )
-from ..kernels.numerics import half_at, half_bits, half_value, level, nearest_int
+from ..kernels.numerics import half_at, half_bits, half_value, nearest_int
 from ..kernels.packing import put_half, put_pairs, two_scalars
 from ..kernels.search import ALL_ZERO, fit_scale, largest_in_size
-from ..kernels.superblock import quantize_without_mins
+from ..kernels.superblock import keep_searched, quantize_without_mins
 
 F32 = np.float32
 
@@ -99,13 +100,14 @@ def _quantize(x: Any, fits: Any, levels: Any, packed: Any) -> None:
     for j in range(16):
         small = minimum(nearest_int(to_small * fits[j]), 127)
         packed[192 + j] = select(something, as_type(small, np.uint8), np.uint8(0))
-        cut = fits[16 + j]
-        for i in range(16 * j, 16 * j + 16):  # the search's levels, for scales that round to zero
-            levels[i] = select(cut != cut, np.uint8(0), as_type(level(cut * x[i], -32, 31) + 32.0, np.uint8))
         scale = half_value(unit) * as_type(as_type(packed[192 + j], np.int8), np.float32)
         quantize_without_mins(x, 16 * j, scale, 32, levels)
-    for i in range(256):
-        levels[i] = select(something, levels[i], np.uint8(0))
+        lost = scale == 0.0
+        if any_lane(lost):
+            keep_searched(x, 16 * j, fits[16 + j], 32, lost, levels)
+    if any_lane(~something):
+        for i in range(256):
+            levels[i] = select(something, levels[i], np.uint8(0))
     for half in range(2):
         for i in range(64):
             at = 128 * half + i

@@ -92,7 +92,7 @@ def refine_scale(x: Any, at: int, n: int, top: int, levels: Any) -> Any:
 
     Starts with the number of largest magnitude at -top. In up to five rounds each level moves to where the others'
     scale wants it when that explains more of the numbers' squares, weighted by the squares themselves. Leaves
-    ``level + top`` in ``levels[0 : n]``, float32; 0 when all numbers are zero.
+    ``level + top`` in ``levels[at : at + n]``, float32; 0 when all numbers are zero.
     """
     most, size = largest_in_size(x, at, n)
     cut = F32(-top) / most
@@ -102,7 +102,7 @@ def refine_scale(x: Any, at: int, n: int, top: int, levels: Any) -> Any:
     for i in range(n):
         v = x[at + i]
         q = level_within(cut * v, -top, top - 1)
-        levels[i] = q
+        levels[at + i] = q
         square[i] = v * v
         cube[i] = square[i] * v
         share_xl[i] = cube[i] * q
@@ -115,14 +115,14 @@ def refine_scale(x: Any, at: int, n: int, top: int, levels: Any) -> Any:
             other_xl = sum_xl - share_xl[i]
             other_l2 = sum_l2 - share_l2[i]
             moved = level(x[at + i] * other_l2 / other_xl, -top, top - 1)
-            moves = (other_xl > 0.0) & (moved != levels[i])
+            moves = (other_xl > 0.0) & (moved != levels[at + i])
             if any_lane(moves):  # rare after the first round
                 moved_xl = cube[i] * moved
                 moved_l2 = (square[i] * moved) * moved
                 new_xl = other_xl + moved_xl
                 new_l2 = other_l2 + moved_l2
                 better = moves & (new_l2 > 0.0) & ((new_xl * new_xl) * sum_l2 > (sum_xl * sum_xl) * new_l2)
-                levels[i] = select(better, moved, levels[i])
+                levels[at + i] = select(better, moved, levels[at + i])
                 share_xl[i] = select(better, moved_xl, share_xl[i])
                 share_l2[i] = select(better, moved_l2, share_l2[i])
                 sum_xl = select(better, new_xl, sum_xl)
@@ -132,7 +132,7 @@ def refine_scale(x: Any, at: int, n: int, top: int, levels: Any) -> Any:
             break
     empty = size < ALL_ZERO
     for i in range(n):
-        levels[i] = select(empty, F32(0.0), levels[i] + F32(top))
+        levels[at + i] = select(empty, F32(0.0), levels[at + i] + F32(top))
     return select(empty | ~(sum_l2 > 0.0), F32(0.0), sum_xl / sum_l2)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..jit import inlined
 from .lanes import maximum, minimum, scratch_like, select, zero_of
-from .numerics import ANYWHERE, INSIDE, NEAR, are_inside, are_near, level_by
+from .numerics import ANYWHERE, INSIDE, NEAR, are_inside, are_near, level, level_by, level_within
 
 F32 = np.float32
 
@@ -48,7 +48,12 @@ def fit_scale_and_min(
     levels = scratch_like(x, 32)
     cut = select(flat, F32(0.0), F32(top) / (high - low))
     scale = F32(1.0) / cut
-    _cut_levels(x, at, weight, n, top, cut, low, least, high, levels)
+    if are_near(cut * (least - low), cut * (high - low)):
+        for i in range(n):
+            levels[i] = level_within(cut * (x[at + i] - low), 0, top)
+    else:
+        for i in range(n):
+            levels[i] = level(cut * (x[at + i] - low), 0, top)
     best = _error(x, at, weight, n, scale, low, levels, mad)
     best_cut, best_low = cut, low
     for k in range(steps + 1):

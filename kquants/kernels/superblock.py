@@ -125,9 +125,20 @@ def quantize_with_mins(x: Any, fits: Any, size: int, top: int, levels: Any) -> N
 def quantize_without_mins(x: Any, at: int, scale: Any, top: int, levels: Any) -> None:
     """The levels plus ``top``, uint8 lanes, of the 16 weights at ``at`` for the scale that the decoder will see.
 
-    Where that is zero, the levels that are there stay.
+    Where that is zero, upstream leaves the levels of the search: see ``keep_searched``.
     """
-    lost = scale == 0.0
     for i in range(at, at + 16):
-        seen = as_type(level(x[i] / scale, -top, top - 1) + F32(top), np.uint8)
-        levels[i] = select(lost, levels[i], seen)
+        levels[i] = as_type(level(x[i] / scale, -top, top - 1) + F32(top), np.uint8)
+
+
+@inlined
+def keep_searched(x: Any, at: int, cut: Any, top: int, lost: Any, levels: Any) -> None:
+    """In the lanes that are lost, 16 levels as ``search.fit_scale`` cut them."""
+    for i in range(at, at + 16):
+        levels[i] = select(lost, searched(x[i], cut, top), levels[i])
+
+
+@inlined
+def searched(x: Any, cut: Any, top: int) -> Any:
+    """The level plus ``top``, uint8, that ``search.fit_scale`` cut a number into; 0 where it found nothing to fit."""
+    return select(cut != cut, np.uint8(0), as_type(level(cut * x, -top, top - 1) + F32(top), np.uint8))
