@@ -23,6 +23,8 @@ class _File(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
             self.fail("the name of a file is expected, found nothing", param, ctx)
+        if self.type is Path and str(value).lower().startswith(("http://", "https://")):
+            self.fail(f"{value} is a URL, which only inspect reads: fetch the file first", param, ctx)
         return super().convert(value, param, ctx)
 
 

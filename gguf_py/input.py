@@ -110,7 +110,7 @@ class Head:
         return self.data
 
 
-def head_of(file: InputFile, first: int = 1 << 20) -> Head:
+def head_of(file: InputFile, first: int = 1 << 16) -> Head:
     """The beginning of a file, each time at least four times as long, so that a long header is read in few steps."""
 
     def fetch(end: int) -> bytearray:

@@ -40,6 +40,11 @@ def test_no_name_is_no_file(words: list[str]) -> None:
     assert result.returncode == 2 and "the name of a file is expected" in result.stderr
 
 
+def test_only_inspect_reads_urls() -> None:
+    result = kquants("verify", "https://example.org/model.gguf")
+    assert result.returncode == 2 and "https://example.org/model.gguf is a URL, which only inspect" in result.stderr
+
+
 def test_a_type_is_named_once(tmp_path: Path) -> None:
     (tmp_path / "in.gguf").touch()
     result = kquants("quantize", tmp_path / "in.gguf", tmp_path / "{type}.gguf", "Q4_K_M,q4_k")
