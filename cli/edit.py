@@ -103,7 +103,7 @@ def _of_the_set(model: GGUFFile) -> None:
     """Refuse a shard whose metadata nobody reads."""
     from gguf_py import KQuantsError, shards
 
-    number, count = (model.metadata.get(key, 0) for key in (shards.NUMBER, shards.COUNT))
+    number, count = (shards.number_of(model, key) for key in (shards.NUMBER, shards.COUNT))
     if number and count:
         prefix = shards.prefix_of(model.path)
         first = shards.shard_path(prefix, 0, count) if prefix else "the first shard"

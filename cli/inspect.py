@@ -129,7 +129,7 @@ def _document(model: ShardSet, fields: Iterable[Field], tensors: Iterable[Tensor
         "byteorder": model.byteorder,
         "alignment": model.alignment,
         "size": model.size,
-        "summary": summary.facts(model.fields, model.tensors.values()),
+        "summary": {k: plain(found) for k, found in summary.facts(model.fields, model.tensors.values()).items()},
         "types": {
             name: {"tensors": s.tensors, "weights": s.weights, "nbytes": s.nbytes}
             for name, s in summary.by_type(tensors).items()

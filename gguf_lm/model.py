@@ -46,7 +46,7 @@ class Shape:
             value = file.metadata.get(f"{arch}.{key}", default)
             if value is None:
                 raise KQuantsError(f"{file.path}: the key {arch}.{key} is missing")
-            if not isinstance(value, (int, float)) or value < 0:
+            if not isinstance(value, (int, float)) or not 0 <= value < 2**32:
                 raise KQuantsError(f"{file.path}: the key {arch}.{key} is no one number, which is expected")
             return value
 
@@ -58,7 +58,7 @@ class Shape:
             raise KQuantsError(f"{file.path}: {heads} heads cannot share {kv_heads} heads of keys and values")
         head = int(number("attention.key_length", width // heads))
         rope = int(number("rope.dimension_count", head))
-        if rope > head or rope % 2:
+        if rope > head or rope % 2 or head > 2**16:
             raise KQuantsError(f"{file.path}: rope cannot turn {rope} columns of a head of {head}")
         kind = str(file.metadata.get(f"{arch}.rope.scaling.type", "none"))
         if kind not in ("none", "linear"):

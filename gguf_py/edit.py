@@ -85,7 +85,7 @@ def special_token(
     key = SPECIAL_TOKENS.get(name)
     if key is None:
         raise KQuantsError(f"there is no special token {name!r}; there are {', '.join(SPECIAL_TOKENS)}")
-    if TOKENS not in fields:
+    if TOKENS not in fields or fields[TOKENS].item is not ValueType.STRING:
         raise KQuantsError(f"special token {name!r}: the file has no vocabulary ({TOKENS})")
     tokens = fields[TOKENS].value
     if text is not None:

@@ -24,11 +24,6 @@ _SLOWEST = 1000
 """Bytes a second that a server sends at least, from then on."""
 
 
-def is_url(path: str) -> bool:
-    """Whether a path is an http or https address."""
-    return path.lower().startswith(("http://", "https://"))
-
-
 def open_url(url: str) -> ShardSet:
     """Read the header of a file on a web server, or the headers of its set when it is a shard.
 

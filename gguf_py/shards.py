@@ -123,11 +123,11 @@ def gather(path: str, opener: Callable[[str], GGUFFile]) -> ShardSet:
     """Do what ``open_shards`` does with files that ``opener`` opens."""
     with contextlib.ExitStack() as opened:
         given = opened.enter_context(opener(path))
-        count = _number(given, COUNT)
+        count = number_of(given, COUNT)
         if count <= 1:
             files: tuple[GGUFFile, ...] = (given,)
         else:
-            number, prefix = _number(given, NUMBER), prefix_of(path)
+            number, prefix = number_of(given, NUMBER), prefix_of(path)
             if prefix is None or path != _shard_name(prefix, number, count):
                 raise KQuantsError(
                     f"{os.fspath(given.path)} is shard {number + 1} of {count}, but its name does not end in "
@@ -136,18 +136,19 @@ def gather(path: str, opener: Callable[[str], GGUFFile]) -> ShardSet:
             names = [_shard_name(prefix, i, count) for i in range(count)]
             files = tuple(given if n == path else opened.enter_context(opener(n)) for n in names)
             for i, file in enumerate(files):
-                found = _number(file, NUMBER) + 1, _number(file, COUNT)
+                found = number_of(file, NUMBER) + 1, number_of(file, COUNT)
                 if found != (i + 1, count):
                     raise KQuantsError(
                         f"{os.fspath(file.path)} says it is shard {found[0]} of {found[1]}, "
                         f"{i + 1} of {count} is expected"
                     )
-        tensors = _together(files, _number(files[0], TENSORS) if count > 1 else None)
+        tensors = _together(files, number_of(files[0], TENSORS) if count > 1 else None)
         opened.pop_all()
     return ShardSet(files, MappingProxyType(tensors))
 
 
-def _number(file: GGUFFile, key: str) -> int:
+def number_of(file: GGUFFile, key: str) -> int:
+    """What a key of the set says, or 0; raises KQuantsError when that is no number."""
     value = file.metadata.get(key, 0)
     if not isinstance(value, int) or isinstance(value, bool):
         raise KQuantsError(f"{os.fspath(file.path)}: metadata key {key!r}: a number is expected, found {value!r}")

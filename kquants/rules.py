@@ -53,7 +53,10 @@ class Model:
             value = metadata.get(f"{arch}.{key}", default)
             if hasattr(value, "__len__") and not isinstance(value, str):
                 value = value[0] if len(value) else default
-            return int(value) if isinstance(value, (int, float)) or hasattr(value, "__int__") else default
+            try:
+                return default if isinstance(value, str) else int(value)
+            except (TypeError, ValueError, OverflowError):  # a list, or a number that is not finite
+                return default
 
         layers = number("block_count") or 1 + max((layer_of(name) for name in names), default=-1)
         heads = number("attention.head_count")

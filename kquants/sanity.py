@@ -315,7 +315,7 @@ def _tokenizer(model: ShardSet) -> Faults:
         left, space, right = _halves(merge)
         if not space or left not in known or right not in known or left + right not in known:
             yield f"merge {number} ({merge!r}) is not made of tokens"
-    if kind == "llama" and not all(f"<0x{byte:02X}>" in known for byte in range(256)):
+    if isinstance(kind, str) and kind == "llama" and not all(f"<0x{byte:02X}>" in known for byte in range(256)):
         yield "not every byte has a token, which a SentencePiece vocabulary needs"
     told = f", {len(merges):,} merges" if len(merges) else ""
     return f"{len(tokens):,} tokens of a {kind} vocabulary{told}"

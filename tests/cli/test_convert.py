@@ -116,7 +116,7 @@ def test_quantized_shards_are_those_of_split(tmp_path: Path, options: tuple[str,
 
 def test_quantized_into_one_shard_is_the_whole_file(tmp_path: Path) -> None:
     whole, one = tmp_path / "whole.gguf", tmp_path / "one.gguf"
-    done("convert", TINY, "--outtype", "q4_0", "--outfile", whole)
+    assert "next:" not in done("convert", TINY, "--outtype", "q4_0", "--outfile", whole), "it is quantized already"
     assert "fits in one file" in done("convert", TINY, "--outtype", "q4_0", "--outfile", one, "--split-max-size", "1G")
     assert one.read_bytes() == whole.read_bytes()
     both = kquants("convert", TINY, "--outtype", "q4_0", "--split-max-size", "1G", "--split-max-tensors", "9")

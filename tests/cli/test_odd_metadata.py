@@ -31,6 +31,11 @@ ODD: dict[str, dict[str, Any]] = {
     "numbers beyond all": {f"llama.{name}": HUGE for name in (*NUMBERS, "attention.head_count")},
     "file types": {"general.file_type": -5, "general.quantization_version": "x"},
     "no number": {"llama.rope.freq_base": float("inf"), "general.file_type": "x"},
+    "no name of an architecture": {"general.architecture": float("nan")},
+    "numbers that are none": {f"llama.{name}": float("nan") for name in (*NUMBERS, "attention.head_count")},
+    "lists of lists for numbers": {f"llama.{name}": [[1], [2]] for name in (*NUMBERS, "attention.head_count")},
+    "numbers for names": {"tokenizer.ggml.tokens": ["a"], "tokenizer.ggml.model": [1, 2], "general.name": [1, 2]},
+    "numbers for places": {"split.no": [1, 2]},
     "a set of texts": {"split.count": "x", "split.no": "y", "split.tensors.count": "z"},
 }
 
@@ -42,7 +47,16 @@ def test_odd_metadata(tmp_path: Path, name: str) -> None:
     weights = np.ones((2, 256), np.float32)
     tensors: dict[str, Any] = {f"blk.{i}.attn_q.weight": ("F32", (2, 256), weights) for i in (0, 10**18)}
     gguf_py.write(path, [Field.of(k, v) for k, v in fields.items()], tensors)
-    for words in (["inspect"], ["inspect", "--json"], ["verify"], ["verify", "--source", path], ["report", "-o", page]):
+    for words in (
+        ["inspect"],
+        ["inspect", "--json"],
+        ["verify"],
+        ["verify", "--source", path],
+        ["report", "-o", page],
+        ["quantize", "Q8_0", "--dry-run"],
+        ["edit", "--special-token", "bos", "a", "--dry-run"],
+        ["perplexity", "--file", __file__],
+    ):
         given = [words[0], path, *words[1:]]
         result = CliRunner().invoke(kquants, [str(word) for word in given], standalone_mode=False)
         assert result.exception is None or isinstance(result.exception, (SystemExit, KQuantsError)), words
