@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gguf_py.errors import KQuantsError
+from gguf_py.input import InputFile
 
 MAX_JSON = 32 << 20
 """Bytes of JSON read by default: twice the largest index published so far."""
@@ -101,36 +100,21 @@ class Shard:
     def __init__(self, path: Path) -> None:
         regular(path)
         self.path = path
-        self.fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
-        self.size = os.fstat(self.fd).st_size
+        self._file: InputFile | None = InputFile(path)
+        self.size = self._file.size
         self.metadata: dict[str, str] = {}
         """What a safetensors file says of itself."""
-        self._lock = threading.Lock()
 
     def read(self, offset: int, count: int) -> NDArray[np.uint8]:
-        """``count`` bytes from ``offset``; raises KQuantsError when the file has fewer."""
+        """``count`` bytes from ``offset``; raises KQuantsError when the file has fewer, or is closed."""
         if offset < 0 or count < 0 or offset + count > self.size:
             raise KQuantsError(f"{self.path}: has {self.size} bytes, expected bytes {offset} to {offset + count}")
+        if self._file is None:
+            raise KQuantsError(f"{self.path}: is closed")
         out = np.empty(count, np.uint8)
-        done = 0
-        while done < count:
-            got = self._read_into(out.data[done:], offset + done)
-            if not got:
-                raise KQuantsError(f"{self.path}: became shorter while it was read: no byte at {offset + done}")
-            done += got
+        self._file.read_into(out, offset)
         return out
-
-    def _read_into(self, buffer: memoryview, offset: int) -> int:
-        if sys.platform != "win32":
-            return os.preadv(self.fd, [buffer], offset)
-        with self._lock:
-            os.lseek(self.fd, offset, os.SEEK_SET)
-            piece = os.read(self.fd, len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
 
     def close(self) -> None:
         """Close the file; reading from it afterwards fails."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        self._file = None

@@ -264,7 +264,7 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     with checkpoint.open(tmp_path) as c:
         source = c.tensors["a"]
         os.truncate(path, path.stat().st_size // 2)
-        with pytest.raises(KQuantsError, match="became shorter"):
+        with pytest.raises(KQuantsError, match="become shorter"):
             source.rows(0, 64)
 
 
