@@ -148,10 +148,11 @@ def _write_pooling(folder: Path, pooling: int) -> None:
 
 def _write_card(file: GGUFFile, folder: Path, body: str, scheme: str) -> None:
     """``README.md`` and ``generation_config.json``: what ``general.*`` says."""
-    metadata = file.metadata
+    metadata = {key: _plain(value) for key, value in file.metadata.items() if key.startswith("general.")}
     said = {spellings[0]: metadata.get(f"general.{key}") for key, spellings in CARD.items()}
     for name, key in (("tags", "general.tags"), ("language", "general.languages")):
-        said[name] = None if metadata.get(key) is None else list(metadata[key])
+        found = metadata.get(key)
+        said[name] = found if found is None or isinstance(found, list) else [found]
     for name, kind in (("base_models", "base_model"), ("datasets", "dataset")):
         count = metadata.get(f"general.{kind}.count")
         if isinstance(count, int):
@@ -159,10 +160,17 @@ def _write_card(file: GGUFFile, folder: Path, body: str, scheme: str) -> None:
     matter = yaml.safe_dump({k: v for k, v in said.items() if v is not None}, sort_keys=False, allow_unicode=True)
     (folder / "README.md").write_text(f"---\n{matter}---\n" + (f"\n{body}\n" if body else ""), encoding="utf-8")
     sampling = {name: metadata.get(f"general.sampling.{key}") for key, name in SAMPLING.items()}
-    if scheme == "hunyuan" and (turn := metadata.get("tokenizer.ggml.eot_token_id")) is not None:
-        sampling["eos_token_id"] = [turn, metadata.get("tokenizer.ggml.eos_token_id")]
+    if scheme == "hunyuan" and (turn := file.metadata.get("tokenizer.ggml.eot_token_id")) is not None:
+        sampling["eos_token_id"] = [turn, file.metadata.get("tokenizer.ggml.eos_token_id")]
     if any(value is not None for value in sampling.values()):
         _dump(folder / "generation_config.json", {k: v for k, v in sampling.items() if v is not None})
+
+
+def _plain(value: Any) -> Any:
+    """A value as YAML and JSON have it."""
+    if isinstance(value, str) or not isinstance(value, (Sequence, np.ndarray)):
+        return value
+    return value.tolist() if isinstance(value, np.ndarray) else [_plain(item) for item in value]
 
 
 def _under(metadata: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -170,7 +178,7 @@ def _under(metadata: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _dump(path: Path, document: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n", encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------------ tensors

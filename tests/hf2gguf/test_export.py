@@ -74,6 +74,16 @@ def test_weights_of_a_checkpoint_come_back(tmp_path: Path) -> None:
                 np.testing.assert_array_equal(source.rows(0, source.count), other.rows(0, other.count))
 
 
+def test_odd_metadata_is_said_and_no_accident(tmp_path: Path) -> None:
+    """Lists for a name, a number for tags, lists of lists for a size."""
+    first = converted(write(ZOO["tiny-mixtral"], tmp_path / "model"), tmp_path / "first.gguf")
+    odd = {"general.name": [1, 2], "general.tags": 5, "llama.feed_forward_length": [[1], [2]]}
+    with gguf_py.open(first) as file:
+        gguf_py.rewrite(file, tmp_path / "odd.gguf", (file.fields | {k: Field.of(k, odd[k]) for k in odd}).values())
+    found = exported(tmp_path / "odd.gguf", tmp_path / "back")
+    assert not found.exact and "general.name" in {change.key for change in found.keys}
+
+
 def test_another_folder_name_is_said(tmp_path: Path) -> None:
     """The folder's name says things about the model: when the file does not say them, that is no secret."""
     done("convert", TINY, "--outtype", "f16", "--outfile", tmp_path / "f.gguf")
