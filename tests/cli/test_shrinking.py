@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -112,3 +113,13 @@ def test_a_header_that_shrinks_while_it_is_read(scratch: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "preadv", reading)
     with pytest.raises(KQuantsError, match=r"^f16\.gguf: the file ends at byte 500, .* become shorter"):
         gguf_py.open("f16.gguf")
+
+
+def test_a_disk_that_cannot_read(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reading(handle: int, buffers: Any, offset: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with gguf_py.open("f16.gguf") as file:
+        monkeypatch.setattr(os, "preadv", reading)
+        with pytest.raises(KQuantsError, match=r"^cannot read f16\.gguf: input/output error$"):
+            file.tensors["token_embd.weight"].to_numpy()
