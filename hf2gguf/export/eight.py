@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gguf_py import TensorType, tensor_type
+from kquants.finite import scales_are_finite
 from kquants.recode import convert_rows
 from kquants.source import Source
 
@@ -29,6 +30,8 @@ _BIAS = 127
 def eight_bits(source: Source) -> Source | None:
     """The weights as FP8, whose ``origin`` is the source of their scales; None if they never were."""
     if source.type != Q8_0 or len(source.shape) != 2:
+        return None
+    if not _finite(source):
         return None
     numbers, exponents = _band(source, 0)
     wide = numbers.view(ml_dtypes.float8_e4m3fn).astype(np.float32) * _spread(exponents, numbers.shape)
@@ -46,6 +49,12 @@ def eight_bits(source: Source) -> Source | None:
 
     beside = Source(EXPONENT, tuple(-(-n // SIDE) for n in source.shape), scales)
     return Source(NUMBER, source.shape, weights, origin=beside)
+
+
+def _finite(source: Source) -> bool:
+    """Whether all weights are numbers, which FP8's way back is for."""
+    pieces = (source.rows(lo, min(source.count, lo + SIDE)) for lo in range(0, source.count, SIDE))
+    return all(scales_are_finite(piece.reshape(-1, Q8_0.nbytes), Q8_0.name) for piece in pieces)
 
 
 def _band(source: Source, band: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

@@ -175,6 +175,9 @@ def decoded(numbers: Any, powers: Any) -> Any:
 def test_weights_that_never_were_eight_bits() -> None:
     blocks = q8_0(np.random.default_rng(6).standard_normal((4, 128), np.float32))
     assert eight_bits(Source(tensor_type("Q8_0"), (4, 128), lambda lo, hi: blocks[lo:hi])) is None
+    blocks = q8_0(np.zeros((200, 32), np.float32))
+    blocks[150, :2] = 0xFF  # no number
+    assert eight_bits(Source(tensor_type("Q8_0"), (200, 32), lambda lo, hi: blocks[lo:hi])) is None
 
 
 def q8_0(weights: Any) -> Any:
