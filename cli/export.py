@@ -27,8 +27,8 @@ def command(file: Path, folder: Path, quiet: bool) -> None:
 
     The checkpoint is converted again and compared: the last line says whether that gives FILE back, byte for byte.
 
-    Quantized weights are decoded and rounded to F16: what quantizing lost stays lost. (MXFP4 of models that are
-    published so, such as GPT-OSS, stays as it is.) Of a vocabulary alone, the tokenizer and the configuration are written.
+    Quantized weights are decoded and rounded to F16: what quantizing lost stays lost. (MXFP4 stays as it is, if the
+    model is published so, as GPT-OSS is.) Of a vocabulary alone, the tokenizer and the configuration are written.
 
     Call DIR as the model is called: converting reads a version or a size in the folder's name, as in My-Model-7B-v2.
     """
