@@ -132,7 +132,8 @@ def _older(file: GGUFFile) -> bool:
 def _outtype(file: GGUFFile) -> str:
     """The output type of which the file was made; where its type is that of blocks, the other matrices tell."""
     outtypes = {number: name for name, number in OUTTYPES.items()}
-    said = outtypes.get(file.metadata.get(_FILE_TYPE, 1))
+    stated = file.metadata.get(_FILE_TYPE, 1)
+    said = outtypes.get(stated) if isinstance(stated, int) else None
     matrices = {t.type.name.lower() for t in file.tensors.values() if len(t.shape) > 1}
     return said or next((name for name in ("bf16", "f16", "f32") if name in matrices), "f16")
 

@@ -56,6 +56,19 @@ def test_logits_are_llama_cpps(llama: Llama, tiny: Path) -> None:
     assert (ours.argmax(-1) == theirs.argmax(-1)).all()
 
 
+def test_a_token_of_the_users_is_matched_whole(tiny: Path) -> None:
+    """Where the vocabulary says that it is one, and nowhere else."""
+    with gguf_py.open(tiny) as file:
+        fields = dict(file.fields)
+        tokens, kinds = list(fields["tokenizer.ggml.tokens"].value), fields["tokenizer.ggml.token_type"].value.copy()
+        tokens[300] = "<|x|>"
+        for kind, whole in ((1, False), (4, True)):
+            kinds[300] = kind
+            for key, value in (("tokens", tokens), ("token_type", kinds)):
+                fields[f"tokenizer.ggml.{key}"] = gguf_py.Field.of(f"tokenizer.ggml.{key}", value)
+            assert (300 in load_tokenizer(replace(file, fields=fields)).encode("a<|x|>b")) is whole
+
+
 def test_windows_do_not_see_each_other(tiny: Path) -> None:
     with gguf_py.open(tiny) as file:
         model = Model(file)

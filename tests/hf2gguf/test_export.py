@@ -77,7 +77,7 @@ def test_weights_of_a_checkpoint_come_back(tmp_path: Path) -> None:
 def test_odd_metadata_is_said_and_no_accident(tmp_path: Path) -> None:
     """Lists for a name, a number for tags, lists of lists for a size."""
     first = converted(write(ZOO["tiny-mixtral"], tmp_path / "model"), tmp_path / "first.gguf")
-    odd = {"general.name": [1, 2], "general.tags": 5, "llama.feed_forward_length": [[1], [2]]}
+    odd = {"general.name": [1, 2], "general.tags": 5, "llama.feed_forward_length": [[1], [2]], "general.file_type": [1]}
     with gguf_py.open(first) as file:
         gguf_py.rewrite(file, tmp_path / "odd.gguf", (file.fields | {k: Field.of(k, odd[k]) for k in odd}).values())
     found = exported(tmp_path / "odd.gguf", tmp_path / "back")

@@ -200,6 +200,8 @@ def test_wrong_usage_is_told_from_failure() -> None:
     assert result.returncode == 1 and "did you mean Q4_K_M?" in result.stderr
     result = kquants("quantize", "in.gguf", "out.gguf", "q4")
     assert result.returncode == 1 and "did you mean Q4_K_M, Q4_K_S, Q4_1 or Q4_0?" in result.stderr
+    result = kquants("quantize", "in.gguf", "out.gguf", "best")
+    assert result.returncode == 1 and "'best', expected one of F32, F16, BF16, Q8_0, Q6_K, Q5_K_M" in result.stderr
     result = kquants("quantize", "--dry-run", "in.gguf", "nowhere/out.gguf", "Q4_K_M")
     assert result.returncode == 1 and "there is no folder" in result.stderr and not result.stdout
 
