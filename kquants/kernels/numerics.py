@@ -33,8 +33,9 @@ _MAGIC = np.float32(12582912.0)
 SIGN = np.int32(-(2**31))
 F32 = np.float32
 
-INSIDE, NEAR, ANYWHERE = 0, 1, 2
-"""Where numbers that become levels are: none needs to be held to the range; in ``level_within``'s reach; unknown."""
+INSIDE, LOW, NEAR, ANYWHERE = 0, 1, 2, 3
+"""Where numbers that become levels are: none needs to be held to the range; none needs to be held to its lower end and
+they are in ``level_within``'s reach; they are in its reach; unknown."""
 _FAR = F32(2.0**21)
 """Numbers below this are in that reach."""
 
@@ -65,8 +66,9 @@ def nearest(x: Any) -> Any:
 
 @inlined
 def level_within(x: Any, lowest: int, highest: int) -> Any:
-    """As ``level``, in fewer instructions, for lanes that are known to lie within 2**22."""
-    return nearest(minimum(maximum(x, lowest), highest))
+    """As ``level``, in fewer instructions, for lanes known to lie within 2**22; a zero may have either sign."""
+    # Just below the lowest level, because comparing with zero takes an instruction more.
+    return nearest(minimum(maximum(x, F32(lowest) - F32(0.25)), highest))
 
 
 @inlined
@@ -77,6 +79,13 @@ def are_inside(one: Any, other: Any, lowest: int, highest: int) -> bool:
 
 
 @inlined
+def are_above(one: Any, other: Any, lowest: int) -> bool:
+    """Whether, in every lane, all numbers between two are nearest to integers from ``lowest`` on."""
+    low = F32(lowest) - F32(0.5)
+    return not any_lane(~((one > low) & (other > low)))
+
+
+@inlined
 def are_near(one: Any, other: Any) -> bool:
     """Whether, in every lane, all numbers between two are in ``level_within``'s reach."""
     return not any_lane(~((abs(one) < _FAR) & (abs(other) < _FAR)))
@@ -84,9 +93,11 @@ def are_near(one: Any, other: Any) -> bool:
 
 @inlined
 def level_by(where: int, x: Any, lowest: int, highest: int) -> Any:
-    """As ``level``, for lanes that are INSIDE the range from ``lowest`` to ``highest``, NEAR or ANYWHERE."""
+    """As ``level``, for lanes that are INSIDE the range from ``lowest`` to ``highest``, LOW, NEAR or ANYWHERE."""
     if where == INSIDE:
         return nearest(x)
+    if where == LOW:
+        return nearest(minimum(x, highest))
     return level_within(x, lowest, highest) if where == NEAR else level(x, lowest, highest)
 
 

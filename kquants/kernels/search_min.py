@@ -14,7 +14,7 @@ import numpy as np
 
 from ..jit import inlined
 from .lanes import maximum, minimum, scratch_like, select, zero_of
-from .numerics import ANYWHERE, INSIDE, NEAR, are_inside, are_near, level, level_by, level_within
+from .numerics import ANYWHERE, INSIDE, LOW, NEAR, are_above, are_inside, are_near, level, level_by, level_within
 
 F32 = np.float32
 
@@ -94,6 +94,8 @@ def _cut_levels(
     if are_inside(one, other, 0, top):
         return _sum_levels(x, at, weight, n, top, cut, low, levels, INSIDE)
     if are_near(one, other):
+        if are_above(one, other, 0):
+            return _sum_levels(x, at, weight, n, top, cut, low, levels, LOW)
         return _sum_levels(x, at, weight, n, top, cut, low, levels, NEAR)
     return _sum_levels(x, at, weight, n, top, cut, low, levels, ANYWHERE)
 
