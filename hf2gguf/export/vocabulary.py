@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gguf_py import GGUFFile, KQuantsError
+from gguf_py import Field, GGUFFile, KQuantsError, ValueType
+from gguf_py.values import DTYPES
 
 from ..tokenizer.sentencepiece import TokenKind
+
+_FORMS: tuple[tuple[str, str, Callable[[Field], bool]], ...] = (
+    (r"ggml\.(model|pre)|chat_template(\..*)?", "a text", lambda f: f.type is ValueType.STRING),
+    (r"ggml\.(tokens|merges)", "an array of texts", lambda f: f.item is ValueType.STRING),
+    (r"ggml\.(scores|token_type)", "an array of numbers", lambda f: f.item in DTYPES),
+    (r"ggml\..*_token_id", "a whole number", lambda f: type(f.value) is int),
+    (r"ggml\.(add|remove|normalizer)[_.].*", "true or false", lambda f: f.type is ValueType.BOOL),
+)
+"""Keys behind ``tokenizer.``, what each is, and whether a field is that: any other file is none of a tokenizer's."""
 
 _MODELS = ("llama", "gpt2", "bert", "t5", "gemma4", "rwkv", "plamo2", "whitespace", "none")
 
@@ -35,10 +47,14 @@ class Vocabulary:
 def read(file: GGUFFile) -> Vocabulary:
     """The file's vocabulary, without tokens if its model is "none".
 
-    Raises KQuantsError for a model that cannot be taken back, and when a list is missing or has another length than
-    the tokens'.
+    Raises KQuantsError for a model that cannot be taken back, when a key of the tokenizer is of a type that it cannot
+    have, and when a list is missing or has another length than the tokens'.
     """
     metadata = file.metadata
+    for pattern, expected, fits in _FORMS:
+        for key, field in file.fields.items():
+            if re.fullmatch(rf"tokenizer\.({pattern})", key) and not fits(field):
+                raise KQuantsError(f"{file.path}: {key} is {field.type_name}, expected {expected}")
     model = metadata.get("tokenizer.ggml.model")
     if model not in _MODELS:
         raise KQuantsError(f"{file.path}: a {model!r} vocabulary cannot be exported, only {', '.join(_MODELS)} can")

@@ -14,7 +14,7 @@ import gguf_py
 from gguf_py import Field, KQuantsError, tensor_type
 from hf2gguf import checkpoint as checkpoints
 from hf2gguf.convert import prepare
-from hf2gguf.export import Exported, export
+from hf2gguf.export import Exported, export, vocabulary
 from hf2gguf.export.eight import eight_bits
 from hf2gguf.export.inverses import INVERSES
 from hf2gguf.export.undo import COLUMNS, ROWS
@@ -82,6 +82,25 @@ def test_odd_metadata_is_said_and_no_accident(tmp_path: Path) -> None:
         gguf_py.rewrite(file, tmp_path / "odd.gguf", (file.fields | {k: Field.of(k, odd[k]) for k in odd}).values())
     found = exported(tmp_path / "odd.gguf", tmp_path / "back")
     assert not found.exact and "general.name" in {change.key for change in found.keys}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("ggml.model", [1, 2], "is ARRAY of INT32, expected a text"),
+        ("ggml.tokens", 1.5, "is FLOAT32, expected an array of texts"),
+        ("ggml.merges", True, "is BOOL, expected an array of texts"),
+        ("ggml.scores", 1.5, "is FLOAT32, expected an array of numbers"),
+        ("ggml.token_type", ["a"], "is ARRAY of STRING, expected an array of numbers"),
+        ("ggml.bos_token_id", "x", "is STRING, expected a whole number"),
+        ("ggml.add_bos_token", [1], "is ARRAY of INT32, expected true or false"),
+        ("chat_template", [1], "is ARRAY of INT32, expected a text"),
+    ],
+)
+def test_a_tokenizer_of_odd_types_is_refused(tmp_path: Path, key: str, value: Any, says: str) -> None:
+    gguf_py.write(tmp_path / "f.gguf", [Field.of(f"tokenizer.{key}", value)], {})
+    with gguf_py.open(tmp_path / "f.gguf") as file, pytest.raises(KQuantsError, match=rf"tokenizer\.{key} {says}"):
+        vocabulary.read(file)
 
 
 def test_another_folder_name_is_said(tmp_path: Path) -> None:
