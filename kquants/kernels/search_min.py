@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import inlined
-from .lanes import maximum, minimum, scratch_like, select, zero_of
+from .lanes import any_lane, maximum, minimum, scratch_like, select, zero_of
 from .numerics import ANYWHERE, INSIDE, LOW, NEAR, are_above, are_inside, are_near, level, level_by, level_within
 
 F32 = np.float32
@@ -63,8 +63,9 @@ def fit_scale_and_min(
         this_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
         this_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
         above = this_low > 0.0
-        this_scale = select(above, sum_xl / sum_l2, this_scale)
-        this_low = select(above, F32(0.0), this_low)
+        if any_lane(above):  # seldom
+            this_scale = select(above, sum_xl / sum_l2, this_scale)
+            this_low = select(above, F32(0.0), this_low)
         error = _error(x, at, weight, n, this_scale, this_low, levels, mad)
         # No branch on whether any lane does better: it would be mispredicted more than it would save.
         better = (error < best) & (determinant > 0.0)
