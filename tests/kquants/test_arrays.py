@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import ml_dtypes
@@ -10,7 +11,7 @@ import pytest
 
 import kquants
 from gguf_py.types import TENSOR_TYPES
-from kquants import KQuantsError, codecs
+from kquants import KQuantsError, arrays, codecs
 
 RNG = np.random.default_rng(0)
 X = (RNG.standard_normal((70, 512)) * 0.02).astype(np.float32)
@@ -92,6 +93,16 @@ def test_the_first_weight_that_is_no_number_is_named(name: str, bad: float) -> N
         kquants.quantize(np.array([0, 0, 0, 1e300] * 64), name)
 
 
+def test_of_faults_that_are_found_together_the_first_counts() -> None:
+    together = threading.Barrier(2, timeout=30)
+
+    def work(lo: int, hi: int) -> int:
+        together.wait()
+        return lo
+
+    assert arrays._in_parallel(work, 2, arrays._CHUNK, 2) == 0
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -106,6 +117,11 @@ def test_the_first_weight_that_is_no_number_is_named(name: str, bad: float) -> N
         (lambda: kquants.quantize(X, "Q4_K", threads=0), "0 threads were asked for"),
         (lambda: kquants.quantize(X, "Q4_K", out=np.zeros((70, 289), np.uint8)), r"expected .* uint8\(70, 288\)"),
         (lambda: kquants.quantize(X, "Q4_K", out=np.zeros((70, 288))), r"out is float64\(70, 288\)"),
+        (
+            lambda: kquants.quantize(X, "Q4_K", out=np.zeros((70, 576), np.uint8)[:, ::2]),
+            "expected a writable, C-contig",
+        ),
+        (lambda: kquants.quantize(X, "Q4_K", out=np.broadcast_to(np.uint8(0), (70, 288))), "expected a writable"),
         (lambda: kquants.dequantize(X, "Q4_K"), r"blocks are uint8 .* found float32\(70, 512\)"),
         (lambda: kquants.dequantize(np.zeros((2, 145), np.uint8), "Q4_K"), "145 bytes does not fill whole Q4_K blocks"),
     ],
