@@ -2,12 +2,13 @@
 
     python -m bench.inspect_files [FILE ...]
 
-Without files, the largest vocabularies that ``python -m tests.files fetch`` brought. The table has medians of the
-rounds; of the largest, with half a million merges, gguf-dump takes minutes.
+Without files, the largest vocabularies that ``python -m tests.files fetch`` brought. ``pip install gguf`` brings
+gguf-dump. The table has medians of the rounds; of the largest, with half a million merges, gguf-dump takes minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -30,8 +31,14 @@ def _seconds(tool: str, path: Path) -> float:
     return time.perf_counter() - begin
 
 
-def main(files: list[Path]) -> None:
+def main() -> None:
     """Time each file and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    given = parser.parse_args().files
+    if not Path(sys.executable).with_name("gguf-dump").exists():
+        parser.error("gguf-dump is not beside this Python: pip install gguf")
+    files = given or [p for p in real_files() if p.name in ("ggml-vocab-qwen35.gguf", "ggml-vocab-gemma-4.gguf")]
     table = Table("file", "MB", "kquants inspect, s", "gguf-dump, s", "ratio")
     for path in files:
         rounds = [(_seconds("kquants", path), _seconds("gguf-dump", path)) for _ in range(ROUNDS)]
@@ -43,5 +50,4 @@ def main(files: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    named = [Path(name) for name in sys.argv[1:]]
-    main(named or [p for p in real_files() if p.name in ("ggml-vocab-qwen35.gguf", "ggml-vocab-gemma-4.gguf")])
+    main()

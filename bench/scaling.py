@@ -1,15 +1,15 @@
 """Time ``kquants quantize`` on models of 10 million weights and more.
 
-``python -m bench.scaling DIR [TYPE] [MILLIONS ...]`` writes the models, one at a time, into DIR. They are F16, 16
-tensors of normal weights each; what a weight costs should not depend on how many there are. The table has medians of
-the seconds, the nanoseconds a weight with and without the time that starting takes (that of a model of 4,096
-weights), and the peak resident memory.
+``python -m bench.scaling DIR [TYPE] [MILLIONS ...] [--rounds N]`` writes the models, one at a time, into DIR. They are
+F16, 16 tensors of normal weights each; what a weight costs should not depend on how many there are. The table has
+medians of the seconds, of the nanoseconds a weight with and without the time that starting takes (that of a model of
+4,096 weights), and of processor time; and the peak resident memory.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
@@ -37,23 +37,30 @@ def model(path: Path, weights: int) -> int:
     return TENSORS * x.size
 
 
-def main(folder: str, kind: str = "Q4_K_M", *millions: str) -> None:
+def main() -> None:
     """Write each model, quantize it, print the table."""
-    shown = Table(title=f"F16 to {kind}, median of {ROUNDS}")
-    for name in ("weights", "seconds", "ns a weight", "without start", "peak MB"):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("type", nargs="?", default="Q4_K_M")
+    parser.add_argument("millions", nargs="*", type=float, default=[10, 100, 1000, 4000])
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    shown = Table(title=f"F16 to {given.type}, median of {given.rounds}")
+    for name in ("weights", "seconds", "ns a weight", "without start", "CPU ns a weight", "peak MB"):
         shown.add_column(name, justify="right")
     start = 0.0
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         source, target = Path(scratch, "in.gguf"), Path(scratch, "out.gguf")
-        for size in (4096, *(round(float(m) * 1e6) for m in millions or (10, 100, 1000, 4000))):
+        for size in (4096, *(round(m * 1e6) for m in given.millions)):
             count = model(source, size)
-            runs: list[Run] = [kquants("quantize", source, target, kind)() for _ in range(ROUNDS)]
+            runs: list[Run] = [kquants("quantize", source, target, given.type)() for _ in range(given.rounds)]
             seconds = statistics.median(run.seconds for run in runs)
+            cpu = statistics.median(run.cpu for run in runs)
             start = start or seconds
-            each = [f"{s / count * 1e9:.2f}" for s in (seconds, seconds - start)] if seconds > start else ["", ""]
+            each = [f"{s / count * 1e9:.2f}" if size > 4096 else "" for s in (seconds, seconds - start, cpu)]
             shown.add_row(f"{count:,}", f"{seconds:.2f}", *each, f"{max(run.peak for run in runs) / 1e6:.0f}")
     Console(width=110).print(shown)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
