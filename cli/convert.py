@@ -108,7 +108,7 @@ def command(
         made = prepare(
             opened,
             plain,
-            name=model_name or hub_id,
+            name=hub_id if model_name is None else model_name,
             overrides=metadata,
             vocab_only=shape["vocab_only"],
             definition=page,

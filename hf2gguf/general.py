@@ -187,6 +187,8 @@ def _list(card: dict[str, Any], *keys: str) -> list[str] | None:
         gathered = (gathered or []) + (
             [value] if isinstance(value, str) else list(value) if isinstance(value, list) else []
         )
+    if gathered is not None and len({type(value) for value in gathered}) > 1:  # at which upstream gives up
+        return [{False: "no", True: "yes"}[v] if isinstance(v, bool) else str(v) for v in gathered]
     return gathered
 
 
@@ -260,3 +262,7 @@ def _override(found: General, path: Path) -> None:
     found.datasets = given.get("general.datasets", found.datasets)
     found.tags = given.get("general.tags", found.tags)
     found.languages = given.get("general.languages", found.languages)
+    for key in ("base_models", "datasets", "tags", "languages"):
+        value = getattr(found, key)
+        if not isinstance(value, list | None):
+            raise KQuantsError(f"{path}: general.{key} is a {type(value).__name__}, expected a list")

@@ -33,6 +33,7 @@ RUNS: list[tuple[str, tuple[str, ...]]] = [
     ("my model.v2", ("--outtype", "q8_0")),
     ("Tiny-1M-Chat", ("--vocab-only",)),
     ("Tiny-1M-Chat", ("--model-name", "Big-7B-Base")),
+    ("Tiny-1M-Chat", ("--model-name", "")),
     ("Tiny-1M-Chat", ("--metadata", "SAID")),
     ("Tiny-1M-Chat", ("--metadata", "SAID", "--model-name", "Big-7B-Base", "--split-max-tensors", "12")),
 ]

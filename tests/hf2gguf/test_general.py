@@ -141,3 +141,12 @@ def test_files_are_named_as_upstream_names_them(name: str, options: tuple[str, .
     path, more = named_folder(tmp_path, name, options)
     assert kquants("convert", path, *more).returncode == 0
     assert written(path) == json.loads(NAMED.read_text())[" ".join((name, *options))]
+
+
+def test_lists_that_are_none(tmp_path: Path) -> None:
+    plain = folder(tmp_path, "tags: [a, 1]\nlanguage:\n-   no\n- en")
+    found = gather(plain, COUNTS)
+    assert (found.tags, found.languages) == (["a", "1"], ["no", "en"])
+    (over := tmp_path / "over.json").write_text('{"general.tags": "abc"}')
+    with pytest.raises(KQuantsError, match=r"over.json: general.tags is a str, expected a list"):
+        gather(plain, COUNTS, overrides=over)

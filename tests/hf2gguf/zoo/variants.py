@@ -11,6 +11,7 @@ from ..models import (
     HEADS,
     HIDDEN,
     SIZE,
+    SP,
     WIDE,
     Shapes,
     attention,
@@ -41,6 +42,13 @@ def resized(shapes: Shapes, **sizes: int) -> Shapes:
 # Llama 1: every head has keys of its own; a rope stretched evenly; in F16.
 add("llama-1", base("LlamaForCausalLM", "llama", num_key_value_heads=..., rope_scaling={"type": "linear", "factor":
     2.0}), ends() | layers(lambda p: two_norms(p) | attention(p, groups=HEADS) | gated(p)), dtype="F16")  # fmt: skip
+# Meta's own names, whose rotary rows are in pairs already.
+add("llama-by-meta", base("LlamaForCausalLM", "llama"), {"tok_embeddings.weight": (SP, HIDDEN), "output.weight":
+    (SP, HIDDEN)} | norm("norm") | layers(lambda p: norm(f"{p}.attention_norm") | norm(f"{p}.ffn_norm")
+    | linear(f"{p}.attention.wq", HEADS * SIZE, HIDDEN) | linear(f"{p}.attention.wk", GROUPS * SIZE, HIDDEN)
+    | linear(f"{p}.attention.wv", GROUPS * SIZE, HIDDEN) | linear(f"{p}.attention.wo", HIDDEN, HEADS * SIZE)
+    | linear(f"{p}.feed_forward.w1", WIDE, HIDDEN) | linear(f"{p}.feed_forward.w2", HIDDEN, WIDE)
+    | linear(f"{p}.feed_forward.w3", WIDE, HIDDEN), prefix="layers"), outtypes=("f16",))  # fmt: skip
 # Three heads of 16: rows of 48 do not fill a block, and stay F16 where blocks are asked for.
 add("mistral-odd", base("MistralForCausalLM", "mistral", hidden_size=48, intermediate_size=80, num_attention_heads=3,
     num_key_value_heads=1, head_dim=SIZE), resized(llama(), hidden=48, wide=80, kv=16), outtypes=("bf16", "q8_0",
