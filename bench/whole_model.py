@@ -37,7 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 import gguf_py
-from gguf_py.values import Field, ValueType
+from gguf_py import Field, ValueType
 
 from . import synthetic
 
@@ -130,7 +130,7 @@ def jobs(checkpoint: Path, scratch: Path, given: argparse.Namespace) -> list[Job
         name = f"{kind}-imatrix.gguf" if importance else f"{kind}.gguf"
         ours, theirs = scratch / f"ours-{name}", scratch / f"peer-{name}"
         module: Command = [sys.executable, "-m", "bench.llama_quantize", f16, theirs, kind, threads, *importance]
-        options = ["--imatrix", *importance] if importance else []
+        options: Command = ["--imatrix", *importance] if importance else []
         return Job(
             f"F16 to {kind}" + ", imatrix" * len(importance),
             kquants("quantize", f16, ours, kind, "--threads", threads, *options),
