@@ -19,6 +19,7 @@ WITHOUT_LOGITS = {
     "tiny-bert", "bert-ranker", "tiny-xlm-roberta", "tiny-nomic-bert", "nomic-experts", "tiny-distilbert",
     "tiny-modernbert", "tiny-eurobert", "tiny-roberta", "tiny-llama-embed", "tiny-embeddinggemma", "tiny-t5",
     "tiny-t5-encoder", "tiny-jina-bert", "tiny-neobert", "neobert-ranker", "tiny-jina-v5", "t5-tied",
+    "xlm-json", "xlm-json-added", "xlm-json-saved-anew", "xlm-json-alone", "nomic-json",
 }  # fmt: skip
 """Encoders: what they give is not asked for in this way."""
 NOT_AS_SMALL = {
