@@ -80,19 +80,23 @@ def byte_level(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
     }
 
 
-def _added(vocabulary: Vocabulary, *, by_bytes: bool = False) -> list[dict[str, Any]]:
-    """The tokens that are added. Of those that are not normalized the texts were decoded (``by_bytes``)."""
+def _added(vocabulary: Vocabulary, *, by_bytes: bool = False, unknown: bool = False) -> list[dict[str, Any]]:
+    """The tokens that are added, the unknown one too if it is one of them.
+
+    Of those that are not normalized the texts were decoded (``by_bytes``).
+    """
     special, own = int(TokenKind.CONTROL), int(TokenKind.USER_DEFINED)
+    added = (special, own, int(TokenKind.UNKNOWN)) if unknown else (special, own)
     return [
         {
             "id": i,
             "content": vocabulary.texts[i],
             **_FLAGS,
             "normalized": by_bytes and _decodes_otherwise(vocabulary.texts[i]),
-            "special": kind == special,
+            "special": kind != own,
         }
         for i, kind in enumerate(vocabulary.kinds)
-        if kind in (special, own)
+        if kind in added
     ]
 
 
@@ -156,11 +160,14 @@ def unigram(vocabulary: Vocabulary, file: GGUFFile) -> dict[str, Any]:
     space = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
     table = base64.b64encode(charsmap(file)).decode()
     last = max(vocabulary.ids.values())
+    # Ids that tokens have among those that were added come first in a file, the model's own id of the unknown one last.
+    order = [key for key in file.metadata if key.endswith("_token_id")]
+    added = "tokenizer.ggml.unknown_token_id" in order[:-1]
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": _added(vocabulary),
+        "added_tokens": _added(vocabulary, unknown=added),
         "normalizer": {"type": "Precompiled", "precompiled_charsmap": table},
         "pre_tokenizer": space,
         "post_processor": processor(vocabulary, file),

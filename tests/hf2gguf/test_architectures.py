@@ -28,9 +28,6 @@ EXPECTED: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
 
 NOT_EXACT = {
     "tiny-qwen4": "per_layer_token_embd",  # in as many shards as no key of the file says
-    "xlm-json": "order",  # of the keys of special tokens, which tokenizer_config.json has in an order of its own
-    "xlm-json-added": "order",
-    "xlm-json-saved-anew": "order",
     "nomic-json": "tokenizer.ggml.tokens",  # comes back as a SentencePiece model, which has one token less
 }
 """Models of the zoo whose way back is not exact, and what is said of it: a key, a tensor or words of the message."""
