@@ -12,12 +12,15 @@ import base64
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import gguf_py
+from hf2gguf.export.pieces import _varint as _as_varint
 from hf2gguf.tokenizer.pre import PROBE
+from hf2gguf.tokenizer.protobuf import _varint
 from hf2gguf.tokenizer.unigram import normalizer
 
 HERE = Path(__file__).with_name("tokenizers")
@@ -133,7 +136,33 @@ def unigram(text: Path, folder: Path) -> None:
             input_sentence_size=400, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False,
             normalization_rule_tsv=str(rules), shuffle_input_sentence=False, minloglevel=2,
         )  # fmt: skip
-        (folder / "spiece.model").write_bytes((Path(place) / "spiece.model").read_bytes())
+        (folder / "spiece.model").write_bytes(without_paths((Path(place) / "spiece.model").read_bytes()))
+
+
+def without_paths(model: bytes) -> bytes:
+    """A SentencePiece model that does not say from which files it was trained, on whose machine."""
+    made = b""
+    for number, head, value in _fields(model):
+        gone = {2: (1, 2), 3: (6,)}.get(number, ())  # of the trainer: inputs, prefix; of the normalizer: rules
+        if gone:
+            value = b"".join(h + v for n, h, v in _fields(value) if n not in gone)
+            head = head[:1] + _as_varint(len(value))
+        made += head + value
+    return made
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """The fields of a Protocol Buffers message: number, tag with the length if there is one, and the value's bytes."""
+    at = 0
+    while at < len(message):
+        tag, begin = _varint(message, at)
+        if tag & 7 == 2:
+            size, begin = _varint(message, begin)
+            end = begin + size
+        else:
+            end = _varint(message, begin)[1] if tag & 7 == 0 else begin + {1: 8, 5: 4}[tag & 7]
+        yield tag >> 3, message[at:begin], message[begin:end]
+        at = end
 
 
 def unigram_json(model: Path) -> dict[str, Any]:
