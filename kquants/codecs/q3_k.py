@@ -86,9 +86,7 @@ def encode(x: Any, out: Any) -> None:
         put_half(packed, 108, select(most != 0.0, half_bits(1.0 / to_small), 0))
         _pack_scales(small, packed)
         for j in range(16):
-            scale = _seen_scale(small, packed, j)
-            quantize_without_mins(xs, 16 * j, scale, 4, levels)
-            lost = scale == 0.0
+            lost = quantize_without_mins(xs, 16 * j, _seen_scale(small, packed, j), 4, levels)
             if any_lane(lost):
                 for i in range(16 * j, 16 * j + 16):
                     levels[i] = select(lost, as_type(found[i], np.uint8), levels[i])
@@ -122,9 +120,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
         put_half(packed, 108, half_bits(unit))
         _pack_scales(small, packed)
         for j in range(16):
-            scale = _seen_scale(small, packed, j)
-            quantize_without_mins(xs, 16 * j, scale, 4, levels)
-            lost = scale == 0.0
+            lost = quantize_without_mins(xs, 16 * j, _seen_scale(small, packed, j), 4, levels)
             if any_lane(lost):
                 keep_searched(xs, 16 * j, fits[16 + j], 4, lost, levels)
         _pack_levels(levels, packed)

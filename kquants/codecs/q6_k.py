@@ -101,8 +101,7 @@ def _quantize(x: Any, fits: Any, levels: Any, packed: Any) -> None:
         small = minimum(nearest_int(to_small * fits[j]), 127)
         packed[192 + j] = select(something, as_type(small, np.uint8), np.uint8(0))
         scale = half_value(unit) * as_type(as_type(packed[192 + j], np.int8), np.float32)
-        quantize_without_mins(x, 16 * j, scale, 32, levels)
-        lost = scale == 0.0
+        lost = quantize_without_mins(x, 16 * j, scale, 32, levels)
         if any_lane(lost):
             keep_searched(x, 16 * j, fits[16 + j], 32, lost, levels)
     if any_lane(~something):

@@ -122,13 +122,14 @@ def quantize_with_mins(x: Any, fits: Any, size: int, top: int, levels: Any) -> N
 
 
 @inlined
-def quantize_without_mins(x: Any, at: int, scale: Any, top: int, levels: Any) -> None:
+def quantize_without_mins(x: Any, at: int, scale: Any, top: int, levels: Any) -> Any:
     """The levels plus ``top``, uint8 lanes, of the 16 weights at ``at`` for the scale that the decoder will see.
 
-    Where that is zero, upstream leaves the levels of the search: see ``keep_searched``.
+    Returns the lanes where that is zero, in which upstream leaves the levels of the search: see ``keep_searched``.
     """
     for i in range(at, at + 16):
         levels[i] = as_type(level(x[i] / scale, -top, top - 1) + F32(top), np.uint8)
+    return scale == 0.0
 
 
 @inlined
