@@ -86,8 +86,8 @@ def command(
 ) -> None:
     """Convert CHECKPOINT, a folder with config.json, a tokenizer and weights, to GGUF: llama.cpp's own bytes.
 
-    CHECKPOINT may also be a hub id such as Qwen/Qwen3-0.6B, which is looked for in the local Hugging Face cache, and
-    fetched where huggingface_hub is installed (pip install 'kquants[hub]').
+    CHECKPOINT may also be a hub id such as Qwen/Qwen3-0.6B, or Qwen/Qwen3-0.6B@REVISION, which is looked for in the
+    local Hugging Face cache, and fetched where huggingface_hub is installed (pip install 'kquants[hub]').
     """
     from hf2gguf import checkpoint as checkpoints
     from hf2gguf import definition, hub
@@ -101,7 +101,7 @@ def command(
     if checkpoint is None:
         raise click.UsageError("Missing argument 'CHECKPOINT'.")
     page = definition.load(architecture) if architecture is not None else None
-    folder, hub_id = hub.find(checkpoint)
+    folder, hub_id = hub.find(checkpoint, weights=not shape["vocab_only"])
     plain, quantized = _types(outtype)
     wanted, options = _shape(shape, quantized), _options(imatrix, quantized, shape["dry_run"])
     with checkpoints.open(folder) as opened:

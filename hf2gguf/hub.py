@@ -10,37 +10,53 @@ from gguf_py import KQuantsError
 
 from .checkpoint import PARTS
 
-_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 _BESIDE = ["LICENSE*", "*.json", "*.md", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 """What is fetched besides the weights."""
 
 
-def find(name: str) -> tuple[Path, str | None]:
-    """The folder that ``name`` means, and the hub id if it is one.
+def find(name: str, weights: bool = True) -> tuple[Path, str | None]:
+    """The folder that ``name`` means, and the hub id if it is one: ``org/model``, or ``org/model@revision``.
 
-    Raises KQuantsError when it is neither a folder nor an id that is cached or can be fetched.
+    A snapshot without ``weights``, if they are wanted, is completed where it can be. Raises KQuantsError when the name
+    is neither a folder nor an id that is cached or can be fetched, and when it fits several snapshots.
     """
-    path = Path(name)
-    if path.exists() or not _ID.fullmatch(name):
+    path, asked = Path(name), _ID.fullmatch(name)
+    if path.exists() or asked is None:
         return path, None
-    cached = _cached(name)
-    return (cached if cached is not None else _fetched(name)), name
-
-
-def _cached(name: str) -> Path | None:
-    """The snapshot of the branch ``main``, where huggingface_hub keeps it."""
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    model = hub / f"models--{name.replace('/', '--')}"
+    hub_id, revision = asked.groups()
+    cached = _cached(hub_id, revision)
+    if cached is not None and (not weights or _weights([p.name for p in cached.iterdir()])):
+        return cached, hub_id
     try:
-        revision = (model / "refs" / "main").read_text("ascii").strip()
+        return _fetched(hub_id, revision), hub_id
+    except KQuantsError:
+        if cached is None:
+            raise
+        return cached, hub_id
+
+
+def _cached(hub_id: str, revision: str | None) -> Path | None:
+    """The snapshot of a branch, a tag or (the beginning of) a commit, where huggingface_hub keeps it.
+
+    Without a revision it is that of ``main``, or any where that branch was never asked for.
+    """
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    hub = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or home / "hub"
+    model = Path(hub).expanduser() / f"models--{hub_id.replace('/', '--')}"
+    try:
+        commit = (model / "refs" / (revision or "main")).read_text("ascii").strip()
     except (OSError, ValueError):
-        return None
-    snapshot = model / "snapshots" / revision
-    return snapshot if re.fullmatch(r"[0-9a-zA-Z]+", revision) and (snapshot / "config.json").is_file() else None
+        commit = revision or ""
+    snapshots = [s for s in model.glob("snapshots/*") if s.name.startswith(commit) and (s / "config.json").is_file()]
+    if len(snapshots) > 1:
+        names = ", ".join(sorted(f"{hub_id}@{s.name[:12]}" for s in snapshots))
+        raise KQuantsError(f"{hub_id}: {len(snapshots)} snapshots are in the local cache, expected one of {names}")
+    return snapshots[0] if snapshots else None
 
 
-def _fetched(name: str) -> Path:
+def _fetched(hub_id: str, revision: str | None) -> Path:
+    name = hub_id if revision is None else f"{hub_id}@{revision}"
     try:
         from huggingface_hub import HfApi, snapshot_download
     except ImportError:
@@ -49,8 +65,8 @@ def _fetched(name: str) -> Path:
             "pip install 'kquants[hub]'"
         ) from None
     try:
-        weights = _weights(HfApi().list_repo_files(name))
-        return Path(snapshot_download(name, allow_patterns=[*_BESIDE, *weights]))
+        weights = _weights(HfApi().list_repo_files(hub_id, revision=revision))
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=[*_BESIDE, *weights]))
     except Exception as fault:  # whatever the network and the hub may say, it is one sentence to the user
         raise KQuantsError(f"{name}: cannot be fetched from the hub ({str(fault).splitlines()[0]})") from fault
 

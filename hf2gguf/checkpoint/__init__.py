@@ -18,7 +18,7 @@ from typing import Any
 from gguf_py.errors import KQuantsError
 from kquants.source import Source
 
-from . import safetensors, torch
+from . import meta, safetensors, torch
 from .encodings import decoded, fitting
 from .folder import MAX_CONFIG, MAX_JSON, Shard, inside, read_json, shown
 from .parts import Decoded, Factors, Lazy
@@ -70,7 +70,7 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
 
     def _index(self) -> dict[str, Stored]:
         names, weight_map = _parts(self)
-        found: dict[str, Stored] = {}
+        files: dict[str, dict[str, Stored]] = {}
         for name in names:
             path = inside(self.dir, name)
             if weight_map and not path.exists():
@@ -78,9 +78,16 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
             shard = Shard(path)
             self._shards.append(shard)
             reader = safetensors if name.endswith(".safetensors") else torch
-            for key, stored in reader.tensors(shard).items():
+            files[name] = reader.tensors(shard)
+        if not weight_map and all(map(meta.FILE.fullmatch, names)):
+            return meta.joined(self.dir, files)
+        found: dict[str, Stored] = {}
+        for name, tensors in files.items():
+            for key, stored in tensors.items():
                 if key in found:
-                    raise KQuantsError(f"{path}: holds {shown(key)}, which {found[key].shard.path.name} holds too")
+                    raise KQuantsError(
+                        f"{self.dir / name}: holds {shown(key)}, which {found[key].shard.path.name} holds too"
+                    )
                 found[key] = stored
         if weight_map:
             _agree(self.dir, weight_map, found)

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 import gguf_py
+from gguf_py import KQuantsError
+from hf2gguf.hub import find
 from tests.command import TINY, done, kquants
 from tests.hf2gguf import make_endian
 from tests.hf2gguf.models import Model, base, llama, write
@@ -250,6 +252,26 @@ def test_a_hub_id_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert f.metadata["general.name"] == "acme/Tiny-1M"
 
 
+def test_revisions_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", cached(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    model = tmp_path / "hub/models--acme--Tiny-1M"
+    first, other = model / "snapshots" / COMMIT, model / "snapshots" / COMMIT[::-1]
+    other.mkdir()
+    (other / "config.json").symlink_to("../../blobs/" + "0" * 40)
+    assert find("acme/Tiny-1M") == (first, "acme/Tiny-1M")  # the branch, whatever else is there
+    (model / "refs/main").rename(model / "refs/v1")
+    for revision in ("v1", COMMIT, COMMIT[:7]):
+        assert find(f"acme/Tiny-1M@{revision}") == (first, "acme/Tiny-1M")
+    assert find(f"acme/Tiny-1M@{COMMIT[::-1]}") == (other, "acme/Tiny-1M")  # no weights, none to be had
+    with pytest.raises(KQuantsError, match=f"2 snapshots .* acme/Tiny-1M@{COMMIT[:12]}, acme/Tiny-1M@"):
+        find("acme/Tiny-1M")
+    with pytest.raises(KQuantsError, match="acme/Tiny-1M@v2: "):
+        find("acme/Tiny-1M@v2")
+    (other / "config.json").unlink()
+    assert find("acme/Tiny-1M") == (first, "acme/Tiny-1M")  # the only one: it was asked for by its commit
+
+
 class Hub(BaseHTTPRequestHandler):
     """As much of the hub as a download asks for."""
 
@@ -316,6 +338,9 @@ def test_a_hub_id_is_fetched(tmp_path: Path) -> None:
     with gguf_py.open(tmp_path / "out.gguf") as f:
         assert f.metadata["general.name"] == "acme/Tiny-1M" and len(f.tensors) == 21
     assert "model.safetensors" in Hub.asked and "pytorch_model.bin" not in Hub.asked
+    (weights,) = (tmp_path / "cache").rglob("model.safetensors")
+    weights.unlink()  # as where only the tokenizer was asked for
+    assert kquants("convert", f"acme/Tiny-1M@{COMMIT}", *arguments).returncode == 0 and weights.exists()
     lost = kquants("convert", "acme/Nothing", *arguments)
     assert lost.returncode == 1 and "acme/Nothing: cannot be fetched" in lost.stderr.splitlines()[-1]
 
