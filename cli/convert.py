@@ -64,6 +64,7 @@ def _place(context: click.Context, option: click.Parameter, text: str | None) ->
 @click.option("--vocab-only", is_flag=True, help="Write the metadata and the vocabulary, no weights.")
 @click.option("--bigendian", is_flag=True, help="Write for big-endian machines.")
 @arguments.dry_run
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
 @click.option("--architecture", type=arguments.FILE, help="Definition of an architecture.")
 @click.option(
     "--list-architectures",
@@ -179,7 +180,7 @@ def _write(made: Converted, plan: Plan, shape: dict[str, Any], threads: int | No
     with reporting(quiet) as progress:
         for note in (f"{made.model_class}: {made.architecture}, {len(made.tensors)} tensors", *plan.notes):
             progress.note(note)
-        lines = closing(plan, execute(plan, threads=threads, progress=progress))
+        lines = closing(plan, execute(plan, threads=threads, progress=progress, resume=shape["resume"]))
     if not quiet:
         for line in lines:
             click.echo(line)

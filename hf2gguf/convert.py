@@ -47,6 +47,8 @@ class Converted:
     name: ModelName
     fields: tuple[Field, ...]
     tensors: Mapping[str, tuple[Source, TensorType]]
+    origin: str
+    """What tells the checkpoint's weights, and what is made of them, from any others."""
 
     def file_name(self, vocab_only: bool = False, file_type: str | None = None) -> str:
         """The file name upstream would give; ``file_type`` is what the tensors are quantized to on the way, if so."""
@@ -110,7 +112,9 @@ def prepare(
     wide_names = [] if vocab_only or opened.tensors.kept != "NVFP4" else wide(opened.tensors, page, scope, opened.dir)
     fields = _fields(page, scope, said, opened, wide_names)
     agree(opened.dir, fields, shapes, scope["block_count"])
-    return Converted(class_, page.architecture, chosen, said.name, tuple(fields), tensors)
+    return Converted(
+        class_, page.architecture, chosen, said.name, tuple(fields), tensors, f"{page} {opened.identity()}"
+    )
 
 
 class Weights(Mapping[str, list[float]]):

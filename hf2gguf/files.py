@@ -79,9 +79,9 @@ def plan(
 
         sources = {name: converted(source, type_) for name, (source, type_) in made.tensors.items()}
         whole = quantize(path, made.fields, sources, quantized, options, partial(_quantized, shape))
-    if (shape.max_size or shape.max_tensors) and len(whole.outputs) == 1:
-        return replace(whole, notes=(*whole.notes, "the model fits in one file"))
-    return whole
+    alone = (shape.max_size or shape.max_tensors) and len(whole.outputs) == 1
+    notes = (*whole.notes, "the model fits in one file") if alone else whole.notes
+    return replace(whole, notes=notes, origin=made.origin)
 
 
 def _converted(made: Converted, path: Path, shape: Shape) -> Iterator[Output]:

@@ -30,7 +30,7 @@ def digest(plan: Plan, piece: int) -> str | None:
 
     The importance matrices count with their values, and the weights of a piece, in which the record counts.
     """
-    state = hashlib.sha256(f"{piece}\n".encode())
+    state = hashlib.sha256(f"{piece}\n{plan.origin}\n".encode())
     known: dict[int, str] = {}
     for out in plan.outputs:
         if len(out.layout.header) < SIZE:
@@ -38,11 +38,12 @@ def digest(plan: Plan, piece: int) -> str | None:
         state.update(os.fsencode(os.path.realpath(out.path)) + b"\0" + hashlib.sha256(out.layout.header).digest())
         for item in out.items:
             extent = item.source.extent
-            if extent is None:
+            if extent is not None:
+                if id(extent.file) not in known:
+                    known[id(extent.file)] = extent.file.identity()
+                state.update(f"{known[id(extent.file)]} {extent.offset} {item.source.type}\n".encode())
+            elif plan.origin is None:
                 return None
-            if id(extent.file) not in known:
-                known[id(extent.file)] = extent.file.identity()
-            state.update(f"{known[id(extent.file)]} {extent.offset} {item.source.type}\n".encode())
             if item.imatrix is not None:
                 state.update(item.imatrix.tobytes())
     return state.hexdigest()

@@ -83,6 +83,8 @@ class Plan:
     outputs: tuple[Output, ...]
     notes: tuple[str, ...] = field(default=())
     """What whoever made the plan thinks a person should know."""
+    origin: str | None = None
+    """What tells the sources that are made of files, and do not lie in one, from any others; None when nothing does."""
 
     @property
     def size(self) -> int:

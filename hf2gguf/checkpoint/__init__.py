@@ -68,6 +68,12 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         """Every tensor by name, quantized encodings decoded row by row as they are read, or kept in blocks."""
         return DecodedTensors(self.stored, decoded(self.stored, quantization(self), self.dir), self.dir)
 
+    def identity(self) -> str:
+        """What tells the weights, and the files that say how they are stored, from others and from changed ones."""
+        found = {p.name: p.stat() for p in sorted(self.dir.glob("*.json")) if p.is_file()}
+        settings = [f"{name}:{status.st_size}:{status.st_mtime_ns}" for name, status in found.items()]
+        return " ".join([*settings, *(shard.identity() for shard in self._shards)])
+
     def _index(self) -> dict[str, Stored]:
         names, weight_map = _parts(self)
         files: dict[str, dict[str, Stored]] = {}

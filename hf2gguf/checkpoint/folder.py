@@ -115,6 +115,10 @@ class Shard:
         self._file.read_into(out, offset)
         return out
 
+    def identity(self) -> str:
+        """What tells the file from others and from itself after a change."""
+        return "" if self._file is None else self._file.identity()
+
     def close(self) -> None:
         """Close the file; reading from it afterwards fails."""
         self._file = None
