@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import sys
@@ -104,6 +103,8 @@ def _get(model: ShardSet, file: str, key: str, as_json: bool) -> None:
 
     field = model.fields.get(key)
     if field is None:
+        import difflib
+
         near = difflib.get_close_matches(key, model.fields, 1)
         raise KQuantsError(f"{file} has no metadata key {key!r}" + (f" (did you mean {near[0]}?)" if near else ""))
     if as_json:

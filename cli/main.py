@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
-import platform
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from gguf_py.errors import KQuantsError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "convert": "Convert a Hugging Face checkpoint to a GGUF file.",
@@ -52,13 +53,19 @@ class _Lazy(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
+            import difflib
+
             near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
             ctx.fail(f"There is no command {cmd_name!r}." + (f" Did you mean {near[0]}?" if near else ""))
+        if cmd_name != "perplexity":  # which multiplies matrices; for the others NumPy need not start threads
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         command: click.Command = importlib.import_module(f".{cmd_name}", __package__).command
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the commands with their lines, importing none of them."""
+        from click.shell_completion import CompletionItem
+
         own = [CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)]
         return own + click.Command.shell_complete(self, ctx, incomplete)
 
@@ -74,6 +81,7 @@ def _version(context: click.Context, option: click.Parameter, wanted: bool) -> N
     """Print the versions that bytes and speed depend on."""
     if not wanted or context.resilient_parsing:
         return
+    import platform
     from importlib.metadata import version
 
     peers = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "llvmlite"))

@@ -42,14 +42,13 @@ def reporting(quiet: bool = False, *, stderr: bool = False) -> Iterator[Progress
 @contextmanager
 def reading(total: int) -> Iterator[Callable[[Tensor], None]]:
     """Give who reads ``total`` bytes of tensors somebody to tell of each: a bar on stderr, if that is a terminal."""
-    out = console(stderr=True)
-    if not out.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda tensor: None
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("reading weights"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=True) as bar:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda tensor: bar.advance(task, tensor.nbytes)
 
@@ -57,14 +56,13 @@ def reading(total: int) -> Iterator[Callable[[Tensor], None]]:
 @contextmanager
 def measuring(total: int) -> Iterator[Callable[[int, str], None]]:
     """Give who measures ``total`` windows somebody to tell how many are done and what came of them so far."""
-    out = console(stderr=True)
-    if not out.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda done, value: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("perplexity"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[value]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, value="")
         yield lambda done, value: bar.update(task, completed=done, value=value)
 

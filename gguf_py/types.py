@@ -5,7 +5,6 @@ Source: the enumerations ``ggml_type`` and ``gguf_type`` of llama.cpp v0.5.0 and
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -98,6 +97,8 @@ def tensor_type(key: str | int | TensorType) -> TensorType:
         return key
     found = TENSOR_TYPES.get(key.upper()) if isinstance(key, str) else _BY_ID.get(key)
     if found is None:
+        import difflib
+
         near = difflib.get_close_matches(key.upper(), TENSOR_TYPES, 1) if isinstance(key, str) else []
         known = f" (did you mean {near[0]}?)" if near else f", expected one of {', '.join(TENSOR_TYPES)}"
         raise KQuantsError(f"unknown tensor type {key!r}{known}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +21,18 @@ from gguf_py import KQuantsError, Tensor
 from .arrays import cores
 from .buffers import Buffers
 from .codecs import codec
-from .jit import deferred
+from .jit import Kernel, deferred
 
 GROUP = 256
 """Weights whose error is one figure: the largest block there is."""
-CHUNK = 2048 * GROUP
-"""Weights that are decoded at a time: with their blocks they stay in the cache, and calling kernels costs little."""
+CHUNK = 4096 * GROUP
+"""Weights that are read at a time: their blocks stay in the cache, and calling kernels costs little."""
 
 Floats = npt.NDArray[np.float32]
 Sums = npt.NDArray[np.float64]
-Reader = Callable[[int, int], Floats]
+
+Bytes = npt.NDArray[np.uint8]
+Reader = Callable[[int, int], "Piece"]
 
 _KERNELS = deferred("kquants.kernels.figures")
 
@@ -75,32 +77,54 @@ def decodes(tensor: Tensor) -> bool:
         return False
 
 
-def blocks(tensor: Tensor, lo: int, hi: int) -> npt.NDArray[np.uint8]:
-    """The blocks of weights ``lo`` to ``hi``, uint8[n, bytes of a block], in a buffer of the calling thread.
-
-    Raises KQuantsError when the file has become shorter.
-    """
-    kind = tensor.type
-    first, last = lo // kind.block, hi // kind.block
-    found: npt.NDArray[np.uint8] = _kept.get("blocks", (last - first) * kind.nbytes, np.uint8)
-    tensor.read_into(found, first * kind.nbytes)
-    return found.reshape(-1, kind.nbytes)
-
-
-def reader(tensor: Tensor, number: int = 0) -> Reader:
-    """``read(lo, hi)``: at most CHUNK weights of the flattened tensor as float32; both are multiples of a block.
+def blocks(tensor: Tensor, lo: int, hi: int, number: int = 0) -> Bytes:
+    """The blocks of weights ``lo`` to ``hi``, uint8[n, bytes of a block].
 
     They stand in a buffer of the calling thread, till it reads again what has a buffer of that number. Raises
     KQuantsError when the file has become shorter.
     """
+    kind = tensor.type
+    first, last = lo // kind.block, hi // kind.block
+    found: Bytes = _kept.get(f"blocks {number}", (last - first) * kind.nbytes, np.uint8)
+    tensor.read_into(found, first * kind.nbytes)
+    return found.reshape(-1, kind.nbytes)
+
+
+class Piece(NamedTuple):
+    """Some weights of a tensor, with the kernel that decodes them."""
+
+    decode: Kernel
+    blocks: Bytes
+    block: int
+    """Weights a block."""
+
+    @property
+    def told(self) -> tuple[int, Bytes, int]:
+        """What a kernel is told that decodes them itself."""
+        return self.decode.address, self.blocks, self.block
+
+    def first(self, count: int) -> Floats:
+        """At most ``count`` of the weights, a multiple of a block, as float32."""
+        wide = np.empty((min(count // self.block, len(self.blocks)), self.block), np.float32)
+        self.decode(self.blocks[: len(wide)], wide)
+        return wide.reshape(-1)
+
+
+def reader(tensor: Tensor, number: int = 0) -> Reader:
+    """``read(lo, hi)``: at most CHUNK weights of the flattened tensor; both are multiples of a block.
+
+    They stand where ``blocks`` puts them, which raises what may be raised.
+    """
     kind, decode = tensor.type, codec(tensor.type).decode
+    if isinstance(decode, Kernel):
+        return lambda lo, hi: Piece(decode, blocks(tensor, lo, hi, number), kind.block)
 
-    def read(lo: int, hi: int) -> Floats:
+    def decoded(lo: int, hi: int) -> Piece:  # by NumPy, or by a kernel that wants tables
         wide: Floats = _kept.get(f"weights {number}", hi - lo, np.float32)
-        decode(blocks(tensor, lo, hi), wide.reshape(-1, kind.block))
-        return wide
+        decode(blocks(tensor, lo, hi, number), wide.reshape(-1, kind.block))
+        return Piece(codec("F32").decode, wide.view(np.uint8).reshape(-1, 4), 1)
 
-    return read
+    return decoded
 
 
 _kept = Buffers()
@@ -127,21 +151,21 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 
 def spread_table(count: int) -> Sums:
-    """Room for what ``spread_sums`` says of each group of a tensor."""
-    return np.empty((-(-count // GROUP), 4), np.float64)
+    """Room for what ``spread_sums`` says of the groups of a tensor, figure by figure."""
+    return np.empty((4, -(-count // GROUP)), np.float64)
 
 
-def spread_sums(x: Floats, lo: int, table: Sums) -> None:
+def spread_sums(x: Piece, lo: int, table: Sums) -> None:
     """Put sum, sum of squares, least and most of each group of weights ``lo`` and on; NaN makes sums NaN."""
-    _by_group(_KERNELS.spread, lo, table, x)
+    _KERNELS.spread(*x.told, table, lo // GROUP)
 
 
 def spread_of(table: Sums, count: int) -> Spread:
     """The figures of a tensor from its groups."""
     if not count:
         return Spread(0, 0.0, 0.0, 0.0, 0.0)
-    total, squares = (float(column.sum()) for column in table[:, :2].T) if _finite(table) else (math.nan, math.nan)
-    return Spread(count, total / count, math.sqrt(squares / count), float(table[:, 2].min()), float(table[:, 3].max()))
+    total, squares = _sums(table[:2])
+    return Spread(count, total / count, math.sqrt(squares / count), float(table[2].min()), float(table[3].max()))
 
 
 def spread(tensor: Tensor, threads: int | None = None) -> Spread:
@@ -152,25 +176,25 @@ def spread(tensor: Tensor, threads: int | None = None) -> Spread:
 
 
 def departure_table(count: int) -> Sums:
-    """Room for what ``departure_sums`` says of each group of a tensor."""
-    return np.empty((-(-count // GROUP), 5), np.float64)
+    """Room for what ``departure_sums`` says of the groups of a tensor, figure by figure."""
+    return np.empty((5, -(-count // GROUP)), np.float64)
 
 
-def departure_sums(a: Floats, b: Floats, lo: int, table: Sums) -> None:
+def departure_sums(a: Piece, b: Piece, lo: int, table: Sums) -> None:
     """Put sums of a·a, b·b, a·b, the squared and the largest difference of each group of weights ``lo`` and on."""
-    _by_group(_KERNELS.depart, lo, table, a, b)
+    _KERNELS.depart(*a.told, *b.told, table, lo // GROUP)
 
 
 def departure_of(table: Sums, count: int) -> Departure:
     """The figures of two tensors of ``count`` weights from their groups."""
     if not count:
         return Departure(0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0)
-    aa, bb, ab, dd = (float(column.sum()) for column in table[:, :4].T) if _finite(table) else [math.nan] * 4
+    aa, bb, ab, dd = _sums(table[:4])
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(table[:, 3] > 0, np.sqrt(table[:, 3] / table[:, 0]), 0.0)
+        ratios = np.where(table[3] > 0, np.sqrt(table[3] / table[0]), 0.0)
     worst = int(np.argmax(np.where(np.isnan(ratios), np.inf, ratios)))
     cosine = ab / math.sqrt(aa * bb) if aa > 0 and bb > 0 else float(aa == bb)
-    rms, size, largest = math.sqrt(dd / count), math.sqrt(aa / count), float(table[:, 4].max())
+    rms, size, largest = math.sqrt(dd / count), math.sqrt(aa / count), float(table[4].max())
     return Departure(count, rms, size, _part(dd, aa), cosine, largest, float(ratios[worst]), worst * GROUP)
 
 
@@ -200,15 +224,8 @@ def histogram(x: Floats, reach: float, bins: int) -> list[int]:
     return found
 
 
-def _by_group(measure: Callable[..., None], lo: int, table: Sums, *chunks: Floats) -> None:
-    """``measure(*groups, table)`` for the groups of 256 weights, and for the rest of fewer as one more."""
-    count, at = len(chunks[0]), lo // GROUP
-    whole = count // GROUP
-    if whole:
-        measure(*(c[: whole * GROUP].reshape(-1, GROUP) for c in chunks), table[at : at + whole])
-    if whole * GROUP < count:
-        measure(*(c[whole * GROUP :].reshape(1, -1) for c in chunks), table[at + whole : at + whole + 1])
-
-
-def _finite(table: Sums) -> bool:
-    return bool(np.isfinite(table).all())
+def _sums(table: Sums) -> list[float]:
+    """The sums over all groups; NaN, all of them, when one is no finite number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = [float(row.sum()) for row in table]
+    return sums if all(map(math.isfinite, sums)) else [math.nan] * len(sums)

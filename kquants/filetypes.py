@@ -6,7 +6,6 @@ llama-quantize does not make it; here it is every matrix as NVFP4.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from gguf_py.errors import KQuantsError
@@ -103,6 +102,8 @@ def _nearest(name: str) -> str | None:
     """The names that begin so, best first, else the one most like ``name``; None when none is like it."""
     if begun := [known for known in FILE_TYPES if name and known.startswith(name)]:
         return " or ".join([", ".join(begun[:-1])] * (len(begun) > 1) + begun[-1:])
+    import difflib
+
     likeness = {known: difflib.SequenceMatcher(None, name, known).ratio() for known in (*FILE_TYPES, *ALIASES, COPY)}
     best = max(likeness, key=lambda known: likeness[known])
     return best if likeness[best] >= 0.6 else None

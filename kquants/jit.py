@@ -78,6 +78,7 @@ class Kernel:
         """The Python function and its signature, once its module is imported."""
         self._lock = threading.Lock()
         self._run: Callable[..., Any] | None = None
+        self._address = 0
 
     def __call__(self, *args: Any) -> Any:
         return (self._run or self.compile())(*args)
@@ -88,7 +89,7 @@ class Kernel:
             if self._run is None:
                 found = machine_code.load(self.__module__, self.__name__)
                 if found is not None:
-                    self._run = machine_code.link(found)
+                    self._run, self._address = machine_code.link(found)
             return self._run is not None
 
     def compile(self) -> Callable[..., Any]:
@@ -101,9 +102,16 @@ class Kernel:
                 if self._run is None:
                     code = _compiled(*self.source)
                     machine_code.save(self.__module__, self.__name__, code)
-                    self._run = machine_code.link(code)
+                    self._run, self._address = machine_code.link(code)
         assert self._run is not None
         return self._run
+
+    @property
+    def address(self) -> int:
+        """Where its code lies, for a kernel that calls it (``kernels.calling``); compiled if need be."""
+        if not self._address:
+            self.compile()
+        return self._address
 
 
 _KERNELS: dict[tuple[str, str], Kernel] = {}

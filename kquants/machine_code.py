@@ -93,10 +93,11 @@ def save(module: str, name: str, code: Code) -> None:
         beside.replace(path)
 
 
-def link(code: Code) -> Callable[..., int | None]:
-    """Load the object file into this process; returns the function, which takes arrays and numbers.
+def link(code: Code) -> tuple[Callable[..., int | None], int]:
+    """Load the object file into this process; returns the function and its address.
 
-    It raises TypeError for an array of another type, number of axes or order than the kernel was compiled for.
+    The function takes arrays and numbers. It raises TypeError for an array of another type, number of axes or order
+    than the kernel was compiled for.
     """
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine())
     engine.add_object_file(binding.ObjectFileRef.from_data(code.objects))
@@ -114,7 +115,7 @@ def link(code: Code) -> Callable[..., int | None]:
             raise RuntimeError(f"kernel {code.symbol} ended with status {status}")
         return result.value if code.returns else None
 
-    return call
+    return call, address
 
 
 _FINE = (0, -2)

@@ -403,5 +403,5 @@ def _first_not_finite(t: Tensor, lo: int, hi: int) -> int:
     if kind in EXPONENTS:
         at = int(first_not_finite_half(blocks(t, lo, hi).reshape(1, -1), EXPONENTS[kind]))
     else:
-        at = int(first_not_finite(reader(t)(lo, hi).reshape(1, -1)))
+        at = int(first_not_finite(reader(t)(lo, hi).first(hi - lo).reshape(1, -1)))
     return lo + at if at >= 0 else -1

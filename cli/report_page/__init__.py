@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,13 @@ def describe(
     if source is not None and not set(file.tensors) & set(source.tensors):
         raise KQuantsError(f"{source.path} has none of the tensors of {file.path}")
     rows, lost = [], []
-    for tensor in file.tensors.values():
-        row, departure = _tensor(tensor, source.tensors.get(tensor.name) if source is not None else None)
-        rows.append(row)
-        lost += [] if departure is None else [departure]
-        progress(tensor)
+    tensors, origins = file.tensors.values(), source.tensors if source is not None else {}
+    with ThreadPoolExecutor(2) as abreast:  # while one tensor's figures are made, the next one's weights are read
+        found = abreast.map(_tensor, tensors, (origins.get(name) for name in file.tensors))
+        for tensor, (row, departure) in zip(tensors, found, strict=True):
+            rows.append(row)
+            lost += [] if departure is None else [departure]
+            progress(tensor)
     tokens = file.fields.get("tokenizer.ggml.tokens")
     kinds = file.metadata.get("tokenizer.ggml.token_type")
     return {
@@ -77,10 +80,8 @@ def describe(
 
 def render(document: dict[str, Any]) -> bytes:
     """The page, as UTF-8."""
-    parts = {
-        name: resources.files(__package__).joinpath(f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")
-    }
-    document = {**document, "tensors": _jsonable(document["tensors"])}
+    here = Path(__file__).parent
+    parts = {name: (here / f"page.{name}").read_text("utf-8") for name in ("html", "css", "js")}
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # Inside a script element only "</" and "<!--" could end or change what follows; JSON may spell "<" otherwise.
     filled = {
@@ -182,7 +183,7 @@ def _tensor(tensor: Tensor, source: Tensor | None) -> tuple[dict[str, Any], Depa
         spread_sums(ours, lo, groups)
         if read_source is not None:
             departure_sums(read_source(lo, hi), ours, lo, departures)
-        return ours[:SAMPLE].copy()
+        return ours.first(SAMPLE)
 
     sample = np.concatenate(in_chunks(look, tensor.count))
     spread = spread_of(groups, tensor.count)
@@ -199,27 +200,30 @@ def _tensor(tensor: Tensor, source: Tensor | None) -> tuple[dict[str, Any], Depa
         "histogram": histogram(sample, reach, BINS) if np.isfinite(reach) else None,
     }
     if source is None:
-        return row, None
+        return _jsonable(row), None
     told = departure_of(departures, tensor.count)
-    return row | {name: getattr(told, name) for name in ("relative", "cosine", "largest", "worst", "worst_at")}, told
+    row |= {name: getattr(told, name) for name in ("relative", "cosine", "largest", "worst", "worst_at")}
+    return _jsonable(row), told
 
 
 def _scales(groups: Sums, count: int) -> list[float]:
     """Least, median and greatest root mean square of the groups of 256 weights."""
-    sizes = np.full(len(groups), GROUP)
-    sizes[-1] = count - GROUP * (len(groups) - 1)
-    rms = np.sqrt(groups[:, 1] / sizes)
-    middle = [(len(rms) - 1) // 2, len(rms) // 2]
-    median = np.partition(rms, middle)[middle].mean()  # np.median would import numpy.ma
-    return [float(rms.min()), float(median), float(rms.max())]
+    squares = groups[1] / GROUP
+    squares[-1] *= GROUP / (count - GROUP * (len(squares) - 1))
+    middle = [(len(squares) - 1) // 2, len(squares) // 2]
+    squares.partition(middle)  # np.median would import numpy.ma
+    least, most = squares.min(), squares.max()
+    return [float(np.sqrt(least)), float(np.sqrt(squares[middle]).mean()), float(np.sqrt(most))]
 
 
-def _jsonable(found: Any) -> Any:
-    """Numbers that are not finite as null, floats to six digits: more than a page shows."""
-    if isinstance(found, dict):
-        return {key: _jsonable(item) for key, item in found.items()}
-    if isinstance(found, Sequence) and not isinstance(found, str):
-        return [_jsonable(item) for item in found]
-    if isinstance(found, float):
-        return float(f"{found:.8g}") if np.isfinite(found) else None
-    return found
+def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
+    """Numbers that are not finite as null, floats to eight digits: more than a page shows."""
+
+    def plain(found: Any) -> Any:
+        if isinstance(found, list) and found and isinstance(found[0], float):
+            return [plain(item) for item in found]
+        if isinstance(found, float):
+            return float(f"{found:.8g}") if math.isfinite(found) else None
+        return found
+
+    return {key: plain(found) for key, found in row.items()}
