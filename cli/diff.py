@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +50,9 @@ def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
             found = compare(before, after)
             figures = {} if no_figures else _figures(found.tensors)
             if as_json:
-                click.echo(json.dumps(_document(a, b, found, figures), indent=2, allow_nan=False))
+                from .show import json_text
+
+                click.echo(json_text(_document(a, b, found, figures)))
             elif found:
                 _show(found, figures)
             else:
@@ -75,28 +76,29 @@ def _figures(tensors: tuple[TensorChange, ...]) -> dict[str, Departure]:
 def _show(found: Difference, figures: dict[str, Departure]) -> None:
     from kquants.figures import together
 
-    from .show import console, counted, put, table, visible
+    from .show import counted, visible
+    from .terminal import Table, Terminal
 
-    out = console()
+    out = Terminal()
     for change in found.header:
         told = (visible(change.before), visible(change.after))
         line = "A has {} where B has {}" if change.what.startswith("order") else "{} → {}"
         out.print(f"~ {change.what}: {line.format(*told)}", style=STYLES["changed"])
     if found.keys:
-        keys = table("", "metadata key", "A", "B", fold=("A", "B"))
+        keys = Table(("", "metadata key", "A", "B"), fold=("A", "B"))
         for key in found.keys:
-            keys.add_row(SIGNS[key.kind], *key_cells(key), style=STYLES[key.kind])
-        put(out, keys)
+            keys.add(*((cell, STYLES[key.kind]) for cell in (SIGNS[key.kind], *key_cells(key))))
+        out.put(keys)
     if found.tensors:
         if found.keys:
             out.print()
         rows = [(t, _tensor_cells(t, figures.get(t.name))) for t in found.tensors]
         heads = ("", "tensor", "A", "B", *NUMBERS)
         filled = [i for i in range(len(heads)) if i < 4 or any(cells[i] for _, cells in rows)]
-        tensors = table(*(heads[i] for i in filled), right=NUMBERS, fold=("tensor",))
+        tensors = Table(tuple(heads[i] for i in filled), right=NUMBERS, fold=("tensor",))
         for tensor, cells in rows:
-            tensors.add_row(*(cells[i] for i in filled), style=STYLES[tensor.kind])
-        put(out, tensors)
+            tensors.add(*((cells[i], STYLES[tensor.kind]) for i in filled))
+        out.put(tensors)
     same = f"; {counted(found.same_tensors, 'tensor')} the same" if found.same_tensors else ""
     out.print(f"\n{counted(len(found.keys), 'metadata key')} and {counted(len(found.tensors), 'tensor')} differ{same}")
     if len(figures) > 1:

@@ -74,7 +74,7 @@ def command(
     from gguf_py import KQuantsError, copying
     from gguf_py import edit as editing
 
-    from .show import console
+    from .terminal import Terminal
 
     with gguf_py.open(file) as model:
         _of_the_set(model)
@@ -93,9 +93,9 @@ def command(
             raise KQuantsError(f"{file}: {fault}") from None
         changes = _changes(fields, {f.key: f for f in after})  # told before FILE, which has the old values, changes
         ending = _write(model, after, layout, output, dry_run)
-    out = console()
+    out = Terminal()
     for line, style in changes:
-        out.print(line, style=style, soft_wrap=True)
+        out.print(line, style=style)
     click.echo(ending)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -32,19 +33,16 @@ def command(file: Path, folder: Path, quiet: bool) -> None:
 
     Call DIR as the model is called: converting reads a version or a size in the folder's name, as in My-Model-7B-v2.
     """
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
     import gguf_py
     from hf2gguf.export import export
 
-    from .show import console, counted, value, visible
+    from .progress import moving
+    from .show import counted, value, visible
 
-    with gguf_py.open(file) as opened:
-        shown = console(stderr=True)
-        columns = (TextColumn("writing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=shown, transient=True, disable=quiet or not shown.is_terminal) as bar:
-            task = bar.add_task("", total=sum(t.nbytes for t in opened.tensors.values()))
-            found = export(opened, folder, lambda count: bar.advance(task, count))
+    with ExitStack() as opened:
+        model = opened.enter_context(gguf_py.open(file))
+        total = sum(t.nbytes for t in model.tensors.values())
+        found = export(model, folder, opened.enter_context(moving(total, "writing", quiet)))
     if quiet:
         return
     click.echo(f"{folder}: {found.model_class}, {counted(found.tensors, 'tensor')}")

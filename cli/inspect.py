@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterable
@@ -70,12 +69,14 @@ def command(
         fields = [f for k, f in model.fields.items() if everything or (keys is not None and keys.search(k))]
         chosen = [t for n, t in model.tensors.items() if everything or (tensors is not None and tensors.search(n))]
         if as_json:
-            click.echo(json.dumps(_document(model, fields, chosen), allow_nan=False))
+            from .show import json_text
+
+            click.echo(json_text(_document(model, fields, chosen)))
             return
         from . import overview
-        from .show import console
+        from .terminal import Terminal
 
-        out = console()
+        out = Terminal()
         if everything:
             overview.glance(out, model)
         if everything or keys is not None:
@@ -99,7 +100,7 @@ def _open(file: str) -> ShardSet:
 def _get(model: ShardSet, file: str, key: str, as_json: bool) -> None:
     from gguf_py import KQuantsError
 
-    from .show import plain, visible, word
+    from .show import json_text, plain, visible, word
 
     field = model.fields.get(key)
     if field is None:
@@ -108,7 +109,7 @@ def _get(model: ShardSet, file: str, key: str, as_json: bool) -> None:
         near = difflib.get_close_matches(key, model.fields, 1)
         raise KQuantsError(f"{file} has no metadata key {key!r}" + (f" (did you mean {near[0]}?)" if near else ""))
     if as_json:
-        click.echo(json.dumps(plain(field.value)))
+        click.echo(json_text(plain(field.value)))
         return
     values = [field.value] if field.count is None else field.value
     text = "\n".join(word(value, field.item or field.type) for value in values) + "\n"

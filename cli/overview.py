@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from . import summary
-from .show import ROOMY, brief, counted, kind, put, shape, short, size, table, visible, word
+from .show import ROOMY, brief, counted, kind, shape, short, size, visible, word
+from .terminal import Table, Terminal
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from gguf_py import Field, ShardSet, Tensor
 
 
-def glance(out: Console, model: ShardSet) -> None:
+def glance(out: Terminal, model: ShardSet) -> None:
     """What the model is, a fact a line; facts that the file does not tell are left out."""
     told: dict[str, Any] = summary.facts(model.fields, model.tensors.values())
     told = {key: visible(found) if isinstance(found, str) else found for key, found in told.items()}
@@ -41,7 +38,7 @@ def glance(out: Console, model: ShardSet) -> None:
     for name, text in rows.items():
         if text:
             out.print(f"{name:>13}  ", end="", style="dim")
-            out.print(text, soft_wrap=True)
+            out.print(str(text))
 
 
 def _architecture(told: Mapping[str, Any]) -> str | None:
@@ -93,46 +90,46 @@ def _many(count: int) -> str:
     return str(count)
 
 
-def metadata(out: Console, fields: list[Field], full: bool) -> None:
+def metadata(out: Terminal, fields: list[Field], full: bool) -> None:
     """Keys, types and values in file order; each value on one line, or with ``full`` whole."""
     _heading(out, "metadata key", fields)
     if full:  # not a table: a column as long as a chat template would be filled with blanks
         for field in fields:
-            out.print(f"{visible(field.key)}  ", end="", style="bold", soft_wrap=True)
+            out.print(f"{visible(field.key)}  ", end="", style="bold")
             out.print(kind(field), style="dim")
             for line in [field.value] if field.count is None else field.value:
                 for part in word(line, field.item or field.type).split("\n"):
-                    click.echo("    " + visible(part))
+                    out.print("    " + visible(part))
         return
     cells = [(short(visible(field.key), 80), kind(field)) for field in fields]
     left = out.width - sum(max((len(row[i]) for row in cells), default=0) + 2 for i in (0, 1))
-    rows = table("key", "type", "value", fold=("key", "value"))
+    rows = Table(("key", "type", "value"), fold=("key", "value"))
     for (key, type_), field in zip(cells, fields, strict=True):
-        rows.add_row(key, type_, brief(field, max(20, min(left, 100))))
+        rows.add(key, type_, brief(field, max(20, min(left, 100))))
     if fields:
-        put(out, rows)
+        out.put(rows)
 
 
-def tensors(out: Console, tensors: list[Tensor], alike: bool, full: bool) -> None:
+def tensors(out: Terminal, tensors: list[Tensor], alike: bool, full: bool) -> None:
     """Tensors in file order; ``alike`` puts layers alike into one row, ``full`` says bytes and offsets."""
     _heading(out, "tensor", tensors)
     if alike:
         fold = ("layers",) if out.width >= ROOMY else ("name", "layers")
-        rows = table("name", "layers", "type", "shape", "size each", right=("size each",), fold=fold)
+        rows = Table(("name", "layers", "type", "shape", "size each"), right=("size each",), fold=fold)
         for name, numbers, tensor in _alike(tensors):
-            rows.add_row(visible(name), numbers, tensor.type.name, shape(tensor.shape), size(tensor.nbytes))
+            rows.add(visible(name), numbers, tensor.type.name, shape(tensor.shape), size(tensor.nbytes))
     elif full:
         figures = ("bytes", "bits per weight", "offset")
-        rows = table("name", "type", "shape", *figures, right=figures, fold=("name",))
+        rows = Table(("name", "type", "shape", *figures), right=figures, fold=("name",))
         for t in tensors:
             bpw = f"{t.type.bpw:.4g}"
-            rows.add_row(visible(t.name), t.type.name, shape(t.shape), f"{t.nbytes:,}", bpw, f"{t.offset:,}")
+            rows.add(visible(t.name), t.type.name, shape(t.shape), f"{t.nbytes:,}", bpw, f"{t.offset:,}")
     else:
-        rows = table("name", "type", "shape", "size", right=("size",), fold=("name",))
+        rows = Table(("name", "type", "shape", "size"), right=("size",), fold=("name",))
         for t in tensors:
-            rows.add_row(visible(t.name), t.type.name, shape(t.shape), size(t.nbytes))
+            rows.add(visible(t.name), t.type.name, shape(t.shape), size(t.nbytes))
     if tensors:
-        put(out, rows)
+        out.put(rows)
 
 
 def _alike(tensors: Iterable[Tensor]) -> Iterable[tuple[str, str, Tensor]]:
@@ -148,33 +145,33 @@ def _alike(tensors: Iterable[Tensor]) -> Iterable[tuple[str, str, Tensor]]:
         yield (group[0][1].name if len(group) == 1 else name), summary.ranges(n for n in numbers if n >= 0), group[0][1]
 
 
-def shares(out: Console, tensors: list[Tensor]) -> None:
+def shares(out: Terminal, tensors: list[Tensor]) -> None:
     """How much of the file each tensor type takes, and which types the layers have."""
     if not tensors:
         return
     whole = summary.Share.of(tensors)
     figures = ("tensors", "weights", "size", "bits per weight", "share")
-    types = table("type", *figures, right=figures)
+    types = Table(("type", *figures), right=figures)
     for name, share in summary.by_type(tensors).items():
         part = f"{share.nbytes / whole.nbytes:.1%}" if whole.nbytes else ""
-        types.add_row(name, f"{share.tensors:,}", _many(share.weights), size(share.nbytes), f"{share.bpw:.4g}", part)
+        types.add(name, f"{share.tensors:,}", _many(share.weights), size(share.nbytes), f"{share.bpw:.4g}", part)
     _heading(out, "tensor type", types.rows)
-    put(out, types)
+    out.put(types)
     layers = summary.by_layer(tensors)
     numbers = sum(len(alike.numbers) for alike in layers)
     if not numbers:
         return
     right = ("weights each", "size each", "bits per weight")
-    rows = table("layers", "types", *right, right=right, fold=("layers", "types"))
+    rows = Table(("layers", "types", *right), right=right, fold=("layers", "types"))
     for alike in layers:
         name = f"{alike.stack} {summary.ranges(alike.numbers)}" if alike.stack else "outside"
         kinds = ", ".join(f"{count} {kind}" for kind, count in alike.types.items())
         each = alike.each
-        rows.add_row(visible(name), kinds, _many(each.weights), size(each.nbytes), f"{each.bpw:.4g}")
+        rows.add(visible(name), kinds, _many(each.weights), size(each.nbytes), f"{each.bpw:.4g}")
     _heading(out, "layer", range(numbers))
-    put(out, rows)
+    out.put(rows)
 
 
-def _heading(out: Console, noun: str, things: Any) -> None:
+def _heading(out: Terminal, noun: str, things: Any) -> None:
     out.print()
     out.print(counted(len(things), noun), style="bold")

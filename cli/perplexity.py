@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,14 +39,17 @@ def command(file: Path, text: Path, ctx: int, as_json: bool) -> None:
             for now in perplexity(model, ids, ctx=ctx, bos=codec.bos):
                 told(now.windows, f"{now.value:.4f}")
     if as_json:
-        figures = {
+        figures: dict[str, Any] = {
             "perplexity": now.value,
             "error": now.error,
             "tokens": now.tokens,
             "windows": now.windows,
             "ctx": ctx,
         }
-        click.echo(json.dumps({"file": str(file), "text": str(text), **figures}, indent=2))
+        from .show import json_text, plain
+
+        figures = {key: plain(found) for key, found in figures.items()}
+        click.echo(json_text({"file": str(file), "text": str(text), **figures}))
     else:
         click.echo(
             f"perplexity {now.value:.4f} ± {now.error:.4f}  ({now.tokens:,} tokens in {now.windows} windows of {ctx})"

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .show import console, counted, one_line, size, visible
+from .show import counted, one_line, size, visible
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gguf_py import Tensor
     from kquants.execute import Progress, Summary
     from kquants.plan import Output, Plan
@@ -30,8 +32,8 @@ def reporting(quiet: bool = False, *, stderr: bool = False) -> Iterator[Progress
     try:
         if quiet:
             yield _Silent()
-        elif (out := console(stderr)).is_terminal:
-            with _bar(out) as bar:
+        elif (sys.stderr if stderr else sys.stdout).isatty():
+            with _bar(_console(stderr)) as bar:
                 yield _OnTerminal(bar)
         else:
             yield _Lines(sys.stderr if stderr else sys.stdout)
@@ -40,17 +42,29 @@ def reporting(quiet: bool = False, *, stderr: bool = False) -> Iterator[Progress
 
 
 @contextmanager
-def reading(total: int) -> Iterator[Callable[[Tensor], None]]:
-    """Give who reads ``total`` bytes of tensors somebody to tell of each: a bar on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda tensor: None
+def moving(total: int, doing: str, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """Give who moves ``total`` bytes somebody to tell of each piece: a bar on stderr, if that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda count: None
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("reading weights"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+    columns = (TextColumn(doing), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
-        yield lambda tensor: bar.advance(task, tensor.nbytes)
+        yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def checking() -> Iterator[Callable[[Tensor], None]]:
+    """Give who checks tensors somebody to tell of each: its name on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda tensor: None
+        return
+    from rich.text import Text
+
+    with _console(stderr=True).status("checking") as status:
+        yield lambda tensor: status.update(Text(f"checking {visible(tensor.name)}"))
 
 
 @contextmanager
@@ -62,9 +76,16 @@ def measuring(total: int) -> Iterator[Callable[[int, str], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("perplexity"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[value]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console(stderr=True), transient=True) as bar:
+    with Progress(*columns, TimeRemainingColumn(), console=_console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, value="")
         yield lambda done, value: bar.update(task, completed=done, value=value)
+
+
+def _console(stderr: bool) -> Console:
+    """A terminal that highlights nothing by itself and takes no markup from what it prints."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -204,9 +204,10 @@ def _show_sizes(plan: Plan) -> None:
 
 
 def _show_tensors(out: Output, explain: bool) -> None:
-    from .show import console, put, shape, size, table
+    from .show import shape, size
+    from .terminal import Table, Terminal
 
-    terminal = console()
+    terminal = Terminal()
     rows = [
         {
             "tensor": item.info.name,
@@ -222,11 +223,10 @@ def _show_tensors(out: Output, explain: bool) -> None:
     columns = ["tensor", "shape", "from", "to", "size", "becomes"]
     if explain:
         columns = [c for c in columns if terminal.width >= 110 or c not in ("shape", "size")] + ["because"]
-    shown = table(*columns, right=("size", "becomes"))
-    shown.columns[-1].no_wrap = False  # it yields where the terminal is narrow, and is not cut
+    shown = Table(tuple(columns), right=("size", "becomes"), fold=(columns[-1],))
     for row in rows:
-        shown.add_row(*(row[column] for column in columns))
-    put(terminal, shown)
+        shown.add(*(row[column] for column in columns))
+    terminal.put(shown)
 
 
 def _run(plan: Plan, threads: int | None, given: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ def command(file: Path, source: Path | None, output: Path) -> None:
     from gguf_py import KQuantsError
     from gguf_py.atomic import replacing, write_all
 
-    from .progress import reading
+    from .progress import moving
     from .report_page import describe, render
     from .show import one_line, size
 
@@ -41,7 +41,8 @@ def command(file: Path, source: Path | None, output: Path) -> None:
         origin = open_files.enter_context(gguf_py.open_shards(source)) if source else None
         if any(output.exists() and output.samefile(f.path) for f in (*opened.files, *(origin.files if origin else ()))):
             raise KQuantsError(f"{output} is one of the files that are read: write the page to another name")
-        advance = open_files.enter_context(reading(sum(t.nbytes for t in opened.tensors.values())))
+        total = sum(t.nbytes for t in opened.tensors.values())
+        advance = open_files.enter_context(moving(total, "reading weights"))
         page = render(describe(opened, origin, advance))
         read_bytes = opened.size + (origin.size if origin else 0)
     with replacing(output, len(page)) as handle:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from gguf_py.strings import Strings
 from gguf_py.types import ValueType
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from gguf_py import Field
 
 ROOMY = 80
 """Columns of a terminal in which a tensor's name stays whole."""
-NARROWEST = 9
-"""Characters a line of a column that goes on in the next line has at least, however narrow the terminal."""
 _SHOWN = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
 
@@ -99,6 +95,17 @@ def plain(found: Any) -> Any:
     return found
 
 
+def json_text(found: Any, indent: str = "") -> str:
+    """A document as JSON text: indented, but a list of words or numbers, such as a vocabulary, on one line."""
+    inner = indent + "  "
+    if isinstance(found, dict) and found:
+        lines = [f"{inner}{json.dumps(key)}: {json_text(item, inner)}" for key, item in found.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(found, list) and found and isinstance(found[0], dict):
+        return "[\n" + ",\n".join(inner + json_text(item, inner) for item in found) + f"\n{indent}]"
+    return json.dumps(found, allow_nan=False)
+
+
 def shape(axes: Iterable[int]) -> str:
     """``32000 × 2048``, rows first."""
     return " × ".join(map(str, axes)) or "scalar"
@@ -133,47 +140,3 @@ def size(count: float) -> str:
             return f"{count:.4g} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-def console(stderr: bool = False) -> Console:
-    """A terminal that highlights nothing by itself and takes no markup from what it prints."""
-    from rich.console import Console
-
-    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-    if not made.is_terminal:
-        made.width = 400  # a pipe has no width: nothing is cut for it
-    return made
-
-
-def table(*columns: str, right: Iterable[str] = (), fold: Iterable[str] = ()) -> Table:
-    """A table without lines; the columns named in ``right`` are aligned to the right.
-
-    Where the terminal is too narrow, the columns in ``fold`` go on in the next line, and the others stay whole.
-    """
-    from rich.table import Table
-
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in columns:
-        justify: Literal["left", "right"] = "right" if name in set(right) else "left"
-        wraps = name in set(fold)
-        made.add_column(name, justify=justify, no_wrap=not wraps, overflow="fold" if wraps else "ellipsis")
-    return made
-
-
-def put(out: Console, made: Table) -> None:
-    """Print a table with no blanks at the ends of its lines, no narrower than its columns can bear."""
-    from rich.cells import cell_len
-    from rich.segment import Segment, Segments
-
-    least = -2
-    for column in made.columns:
-        longest = max(cell_len(str(text)) for text in (column.header, *column.cells))
-        least += 2 + (longest if column.no_wrap else min(longest, NARROWEST))
-    shown = []
-    for line in out.render_lines(made, out.options.update(width=max(out.width, least)), pad=False):
-        while line and not line[-1].text.rstrip():
-            line.pop()
-        if line:
-            line[-1] = Segment(line[-1].text.rstrip(), line[-1].style)
-        shown += [*line, Segment.line()]
-    out.print(Segments(shown), soft_wrap=True, end="")

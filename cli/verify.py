@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -65,18 +64,16 @@ def command(
         raise click.UsageError("--attest needs --source: only what was derived again can be attested.")
     if imatrix and not source:
         raise click.UsageError("--imatrix needs --source.")
-    from rich.text import Text
-
     from gguf_py.atomic import check_target
     from kquants.sanity import check_file
 
-    from .show import console, visible
+    from .progress import checking
 
     if attest:
         check_target(attest)  # now, and not when everything has been derived
     stated = _stated(attestation)
-    with console(stderr=True).status("checking") as status:
-        checks = check_file(file, lambda tensor: status.update(Text(f"checking {visible(tensor.name)}")))
+    with checking() as progress:
+        checks = check_file(file, progress)
         whole = _shards(file) if checks[0].outcome == "passed" else [file]
         checks += [] if stated is None else _compared(stated, whole, source, imatrix)
     sound = all(check.outcome != "failed" for check in checks)
@@ -84,7 +81,9 @@ def command(
     if source is not None and checks[0].outcome == "passed":
         proof = _prove(file, source, imatrix, stated, threads, as_json)
     if as_json:
-        click.echo(json.dumps(_document(file, checks, proof), indent=2))
+        from .show import json_text
+
+        click.echo(json_text(_document(file, checks, proof)))
     else:
         _show_checks(checks)
         if proof is not None and source is not None:
@@ -169,7 +168,7 @@ def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: P
     from kquants.attestation import OURS, THEIRS, Attestation, named, statement
 
     from .main import LLAMA_CPP
-    from .show import one_line
+    from .show import json_text, one_line
 
     files, sources = _shards(file), _shards(source)
     if any(path.exists() and path.samefile(read) for read in [*files, *sources, *([imatrix] if imatrix else [])]):
@@ -181,7 +180,7 @@ def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: P
         proof.recipe,
         {OURS: version("kquants"), THEIRS: LLAMA_CPP},
     )
-    text = (json.dumps(statement(said), indent=2) + "\n").encode()
+    text = (json_text(statement(said)) + "\n").encode()
     with replacing(path, len(text)) as handle:
         write_all(handle, text, 0)
     click.echo(f"{one_line(str(path))}: written", err=True)
@@ -191,19 +190,15 @@ def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: P
 
 
 def _show_checks(checks: list[Check]) -> None:
-    from rich.text import Text
+    from .show import visible
+    from .terminal import Table, Terminal
 
-    from .show import console, put, table, visible
-
-    shown = table("", " ", "  ", fold=("  ",))
-    shown.show_header = False
+    shown = Table(("outcome", "check", "detail"), fold=("detail",), headed=False)
     for check in checks:
         mark = {"passed": "ok", "failed": "FAILED", "not applicable": "-"}[check.outcome]
         style = STYLES[check.outcome]
-        shown.add_row(
-            Text(f"{mark:6}", style), Text(check.name, style), Text(visible(check.detail), DETAILS[check.outcome])
-        )
-    put(console(), shown)
+        shown.add((f"{mark:6}", style), (check.name, style), (visible(check.detail), DETAILS[check.outcome]))
+    Terminal().put(shown)
 
 
 def _commands(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> list[str]:
@@ -225,23 +220,24 @@ def _commands(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> l
 
 def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) -> None:
     from .diff import key_cells
-    from .show import console, counted, visible
+    from .show import counted, visible
+    from .terminal import Terminal
 
-    out = console()
+    out = Terminal()
     commands = [f"  {visible(command)}" for command in _commands(file, source, imatrix, proof)]
     out.print()
     if proof.holds:
         again = f"{counted(proof.tensors, 'tensor')} derived again"
-        out.print(f"proved: {visible(str(file))} is, byte for byte, what this gives ({again})", soft_wrap=True)
-        out.print(*commands, sep="\n", style="bold", soft_wrap=True)
+        out.print(f"proved: {visible(str(file))} is, byte for byte, what this gives ({again})")
+        out.print(*commands, style="bold")
         return
-    out.print(f"NOT what this gives: {visible(str(file))}", style="red", soft_wrap=True)
-    out.print(*commands, sep="\n", style="bold", soft_wrap=True)
+    out.print(f"NOT what this gives: {visible(str(file))}", style="red")
+    out.print(*commands, style="bold")
     for header in proof.header:
         out.print(f"{header.what}: expected {visible(header.before)}, found {visible(header.after)}")
     for change in proof.keys:
         key, before, after = key_cells(change)
-        out.print(f"metadata key {key}: expected {before or 'nothing'}, found {after or 'nothing'}", soft_wrap=True)
+        out.print(f"metadata key {key}: expected {before or 'nothing'}, found {after or 'nothing'}")
     if proof.padding:
         out.print(visible(proof.padding))
     if proof.departures:
@@ -249,9 +245,10 @@ def _show_proof(file: Path, source: Path, imatrix: Path | None, proof: Proof) ->
 
 
 def _show_departures(proof: Proof) -> None:
-    from .show import ROOMY, console, counted, put, table, visible
+    from .show import ROOMY, counted, visible
+    from .terminal import Table, Terminal
 
-    out = console()
+    out = Terminal()
     first = proof.departures[0]
     at = "" if first.first_block is None else f", from block {first.first_block:,} on"
     several = len(proof.departures) > 1
@@ -260,10 +257,10 @@ def _show_departures(proof: Proof) -> None:
     numbers = ("blocks", "error", "expected")
     long = max(len(visible(d.tensor)) for d in proof.departures[:MOST]) > 40  # others stay whole where there is room
     fold = ("tensor", "what it is") if long or out.width < ROOMY else ("what it is",)
-    shown = table("tensor", "what it is", *numbers, right=numbers, fold=fold)
+    shown = Table(("tensor", "what it is", *numbers), right=numbers, fold=fold)
     for d in proof.departures[:MOST]:
-        shown.add_row(visible(d.tensor), d.verdict, *_figures(d))
-    put(out, shown)
+        shown.add(visible(d.tensor), d.verdict, *_figures(d))
+    out.put(shown)
     if len(proof.departures) > MOST:
         out.print(f"… and {len(proof.departures) - MOST:,} more")
 

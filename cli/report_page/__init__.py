@@ -46,12 +46,12 @@ LONG = 2000
 
 
 def describe(
-    file: ShardSet, source: ShardSet | None = None, progress: Callable[[Tensor], None] = lambda _: None
+    file: ShardSet, source: ShardSet | None = None, progress: Callable[[int], None] = lambda _: None
 ) -> dict[str, Any]:
     """All that the page shows, as JSON can hold it; ``source`` is the file that ``file`` was quantized from.
 
-    ``progress`` is told each tensor when its weights have been read. Raises KQuantsError when the two files have no
-    tensor in common.
+    ``progress`` is told the bytes of each tensor when its weights have been read. Raises KQuantsError when the two
+    files have no tensor in common.
     """
     if source is not None and not set(file.tensors) & set(source.tensors):
         raise KQuantsError(f"{source.path} has none of the tensors of {file.path}")
@@ -62,7 +62,7 @@ def describe(
         for tensor, (row, departure) in zip(tensors, found, strict=True):
             rows.append(row)
             lost += [] if departure is None else [departure]
-            progress(tensor)
+            progress(tensor.nbytes)
     tokens = file.fields.get("tokenizer.ggml.tokens")
     kinds = file.metadata.get("tokenizer.ggml.token_type")
     return {

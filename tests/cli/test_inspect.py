@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 import gguf_py
 from cli import show, summary
@@ -205,15 +204,6 @@ def test_nothing_of_a_table_is_cut_where_it_fits(tmp_path: Path, columns: str, m
 def test_an_array_shows_something_however_narrow_the_place(width: int, shown: int) -> None:
     text = show.brief(Field.of("merges", ["\n" * 30, "a b", "c d"]), width)
     assert text.startswith("\\n" * shown) and text.endswith("…" if width < 80 else "c d") and len(text) <= width
-
-
-def test_a_table_loses_no_column_however_narrow_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    made = show.table("tensor", "what it is", "blocks", fold=("what it is",))
-    made.add_row("blk.0.attn_output.weight", "damaged or edited", "1 of 27,648")
-    show.put(Console(width=30), made)
-    told = capsys.readouterr().out.split("\n")
-    assert told[1].split() == ["tensor", "is", "blocks"]
-    assert told[2].split() == ["blk.0.attn_output.weight", "damaged", "1", "of", "27,648"]
 
 
 def test_the_memory_it_takes() -> None:
