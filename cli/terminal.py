@@ -6,7 +6,6 @@ Bars are drawn by rich (see ``progress``). Tables are not: rich takes as long fo
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ class Terminal:
     def __init__(self) -> None:
         """Look at what is there."""
         self.is_terminal = sys.stdout.isatty()
-        self.width = shutil.get_terminal_size().columns if self.is_terminal else 400  # nothing is cut for a pipe
+        self.width = _columns() if self.is_terminal else 400  # nothing is cut for a pipe
         shows = (self.is_terminal and os.environ.get("TERM") != "dumb") or bool(os.environ.get("FORCE_COLOR"))
         self._colours = shows and not os.environ.get("NO_COLOR")
 
@@ -61,6 +60,12 @@ class Terminal:
                 aligned.pop()
             aligned[-1:] = [text.rstrip() for text in aligned[-1:]]
             yield (" " * _GAP).join(self.styled(text, style) for text, (_, style) in zip(aligned, row, strict=False))
+
+
+def _columns() -> int:
+    """As shutil says it, whose import would take longer."""
+    stated = os.environ.get("COLUMNS", "")
+    return int(stated if stated.isdecimal() else 0) or os.get_terminal_size(sys.stdout.fileno()).columns or 80
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ by LLVM and its function called through ``ctypes``, which lets go of the GIL.
 The files lie in the user's cache folder (NUMBA_CACHE_DIR when it is set), so that read-only installations work; where
 nothing can be written, kernels are compiled anew in every process. A file's name holds a digest of the kernel's source,
 of every kquants module it imports, of Numba's and LLVM's versions and of the processor: an upgrade runs nothing stale.
+What an older version left goes when the kernel is compiled again and nobody has used it for a month.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import re
 import struct
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -33,6 +35,8 @@ _MAGIC = b"kquants1"
 _HEAD = struct.Struct("<8s32sQ")
 """Mark, SHA-256 of all that follows, bytes of the JSON text in front of the object file."""
 _PACKAGE = Path(__file__).parent
+_UNUSED = 30 * 24 * 3600
+"""Seconds after which a kernel of another version is one that nobody uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ def save(module: str, name: str, code: Code) -> None:
         beside = path.with_name(f"{path.name}.{os.getpid()}")
         beside.write_bytes(_HEAD.pack(_MAGIC, digest, len(text)) + text + code.objects)
         beside.replace(path)
+        _tidy(path)
 
 
 def link(code: Code) -> tuple[Callable[..., int | None], int]:
@@ -185,6 +190,19 @@ def _path(module: str, name: str) -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     return base / "kquants" / f"{module}.{name}-{_stamp(module)}.kernel"
+
+
+def _tidy(fresh: Path) -> None:
+    """Drop the same kernel's other files, of older versions and other processors, that nobody has used for long.
+
+    A process that still wants one has read it before, or compiles it anew.
+    """
+    kernel, _, _ = fresh.name.rpartition("-")
+    for path in fresh.parent.glob(f"{kernel}-*.kernel*"):
+        with suppress(OSError):
+            told = path.stat()
+            if time.time() - max(told.st_atime, told.st_mtime) > _UNUSED:
+                path.unlink()
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Any
 
 from gguf_py import GGUFFile, KQuantsError
 
+from ..tokenizer.families import NOMIC_MASK
 from ..tokenizer.sentencepiece import TokenKind
 from .vocabulary import Vocabulary
 
@@ -92,9 +93,10 @@ def _ids(file: GGUFFile, unknown: int) -> dict[str, int]:
 
 def is_fairseq(vocabulary: Vocabulary, scheme: str) -> bool:
     """Whether the vocabulary came from a SentencePiece model whose first tokens are fairseq's."""
-    kinds = vocabulary.kinds
-    added = TokenKind.USER_DEFINED in kinds or TokenKind.CONTROL in kinds[4:]
-    return vocabulary.texts[:4] == _FAIRSEQ and (scheme == "nomic-bert" or not added)
+    placed = NOMIC_MASK if scheme == "nomic-bert" else None
+    kinds = [kind for i, kind in enumerate(vocabulary.kinds) if i > 3 and i != placed]
+    added = TokenKind.USER_DEFINED in kinds or TokenKind.CONTROL in kinds
+    return vocabulary.texts[:4] == _FAIRSEQ and not added
 
 
 def write_unigram(vocabulary: Vocabulary, file: GGUFFile, folder: Path, scheme: str) -> None:
@@ -108,7 +110,7 @@ def write_unigram(vocabulary: Vocabulary, file: GGUFFile, folder: Path, scheme: 
         if added:
             (folder / "added_tokens.json").write_text(json.dumps(added, ensure_ascii=False) + "\n", encoding="utf-8")
     else:
-        masked = {i for i in range(4, len(kinds)) if kinds[i] == TokenKind.CONTROL}  # the scheme places it
+        masked = {i for i in range(4, len(kinds)) if kinds[i] == TokenKind.CONTROL}  # placed by the scheme
         name, end = "sentencepiece.bpe.model", _end(texts, [5 if i in masked else k for i, k in enumerate(kinds)], 1)
         if end - 1 in masked:
             end = 1 + max(i for i in range(end) if i not in masked and kinds[i] != TokenKind.UNUSED)

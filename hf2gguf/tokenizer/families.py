@@ -116,7 +116,7 @@ def jina_bert(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     return found
 
 
-_NOMIC_MASK = 250001
+NOMIC_MASK = 250001
 """Where the mask token stands that the SentencePiece model of Nomic Embed 2 lacks."""
 
 
@@ -124,7 +124,7 @@ def nomic_bert(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     """WordPiece, or XLM-RoBERTa's vocabulary, by the kind of ``tokenizer.json``; without one, by the other's file."""
     model = (special.tokenizer_json(checkpoint) or {}).get("model") or {}
     if model.get("type") == "Unigram" or (not model and checkpoint.path("sentencepiece.bpe.model") is not None):
-        mask_at = _NOMIC_MASK if config.get("moe_every_n_layers") else None
+        mask_at = NOMIC_MASK if config.get("moe_every_n_layers") else None
         return xlm_roberta(checkpoint, config, mask_at)
     return bpe.wordpiece(checkpoint, config)
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,24 @@ def test_a_kernel_is_compiled_once_and_a_damaged_one_again(tmp_path: Path) -> No
     kept.write_bytes(kept.read_bytes()[:100])
     assert probe(tmp_path) == (True, LEVELS)
     assert probe(tmp_path) == (False, LEVELS)
+
+
+def test_what_older_versions_left_goes_when_it_is_old(tmp_path: Path) -> None:
+    probe(tmp_path)
+    (kept,) = tmp_path.rglob("*.kernel")
+    module, stamp = kept.name.rsplit("-", 1)
+    old, killed, young, other = (
+        kept.with_name(name)
+        for name in (f"{module}-0.kernel", f"{module}-{stamp}.7", f"{module}-1.kernel", f"{module}_weighted-0.kernel")
+    )
+    for path, days in ((old, 31), (killed, 31), (young, 29), (other, 31)):
+        path.write_bytes(b"")
+        os.utime(path, (time.time() - days * 86400,) * 2)
+    os.utime(kept, (0, 0))
+    assert probe(tmp_path) == (False, LEVELS) and old.exists()  # nothing was compiled
+    kept.unlink()
+    assert probe(tmp_path) == (True, LEVELS)
+    assert set(kept.parent.iterdir()) == {kept, young, other}
 
 
 def test_a_change_in_a_module_the_kernel_imports_is_seen(tmp_path: Path, package: Path) -> None:
