@@ -102,6 +102,10 @@ def kquants() -> None:
     """GGUF files and K-quants: the bytes llama.cpp writes, several times faster."""
 
 
+_MOST = 600
+"""Characters of a message that are shown."""
+
+
 def complain(message: object) -> None:
     """Print a line on stderr: a sentence, or what an error of the system says."""
     from .show import one_line
@@ -109,7 +113,10 @@ def complain(message: object) -> None:
     if isinstance(message, OSError):
         why = (message.strerror or str(message)).lower()
         message = why if message.filename is None else f"{os.fspath(message.filename)}: {why}"
-    click.echo(f"kquants: {one_line(str(message))}", err=True)
+    text = str(message)
+    if len(text) > _MOST:  # a value of a file, that may be as long as the file
+        text = f"{text[: _MOST // 2]} … {text[-_MOST // 2 :]}"
+    click.echo(f"kquants: {one_line(text)}", err=True)
 
 
 def _tell(message: Warning | str, *_: object, **__: object) -> None:

@@ -43,7 +43,8 @@ def add(source: Source, number: float) -> Source:
 
 def mul(source: Source, number: float) -> Source:
     """Every weight times ``number``."""
-    return mapped(source, lambda x: x * np.float32(number))
+    factor = np.float32(float(number))
+    return mapped(source, lambda x: x * factor)
 
 
 def product(sources: Sequence[Source]) -> Source:
@@ -64,6 +65,8 @@ def product(sources: Sequence[Source]) -> Source:
 
 def negate_half(source: Source, size: int) -> Source:
     """Minus the second half of the rows of each head of ``size`` rows."""
+    if not isinstance(size, int) or size < 1:
+        raise KQuantsError(f"heads of {size!r} rows are wanted, expected a number")
     signed = mapped(source, lambda x: -x)
     plain = source if source.type is F16 else as_f32(source)
 

@@ -78,7 +78,7 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
     """The names that the definition's expressions may use; raises KQuantsError for a missing or unfit key."""
     text = text_config(raw)
     config = {**raw, **text}
-    kind = config.get("model_type") if not text or raw.get("model_type") in _WRAPPERS else None
+    kind = config.get("model_type") if not text or str(raw.get("model_type")) in _WRAPPERS else None
     # What the whole's type fills in of the text part stands above what the text part's own type does.
     kinds = ("any", kind, raw.get("model_type") if text else None)
     defaults = {k: v for of in kinds for k, v in definition.defaults.get(str(of), {}).items()}

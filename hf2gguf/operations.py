@@ -48,5 +48,7 @@ def apply(name: str, source: Source, arguments: Sequence[Any]) -> Source:
         raise KQuantsError(f"there is no operation {name!r}{f' (did you mean {near[0]}?)' if near else ''}")
     try:
         return OPERATIONS[name](source, *arguments)
-    except TypeError as fault:
+    except KQuantsError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, IndexError) as fault:
         raise KQuantsError(f"{name}({', '.join(map(repr, arguments))}) does not fit: {fault}") from fault

@@ -111,10 +111,11 @@ def map_tensors(
     """
     for name, text in definition.generate.items():
         values = evaluate(text, scope)
-        if values is not None and not isinstance(values, list):
+        if values is None:
+            continue
+        if not isinstance(values, list) or not all(isinstance(value, (int, float)) for value in values):
             raise KQuantsError(f"{where}: {name} is to be a list of numbers, but {text!r} gives {values!r}")
-        if values is not None:
-            yield name, transform.constant(values)
+        yield name, transform.constant(values)
     mapper = _Mapper(definition, scope)
     layers, spare = scope["block_count"], bool(scope.get("spare_layers"))
     for original, name in _ahead(kept(tensors, definition, scope), evaluated(definition.ahead, scope)):
@@ -190,12 +191,14 @@ class _Mapper:
                 continue
             operation, texts = steps[at]
             arguments = [evaluate(t, inner) for t in texts]
+            if type(wanted := arguments[-1 if operation != "stack" else 0]) is not int or wanted < 1:
+                raise KQuantsError(f"{operation} is of {wanted!r} tensors, expected a number")
             order = pattern.order if operation != "stack" or len(arguments) < 2 else arguments[1]
             if operation == "stack":
-                prefix, wanted, place, join = pattern.text.split("{e}")[0], arguments[0], numbers["e"], transform.stack
+                prefix, place, join = pattern.text.split("{e}")[0], numbers["e"], transform.stack
             else:
                 join = arithmetic.product if operation == "product" else transform.concat
-                prefix, (place, wanted) = text.split(" ")[0], arguments
+                prefix, place = text.split(" ")[0], arguments[0]
             group = self.groups.setdefault(_filled(prefix, inner) + suffix, {})
             merge = group.setdefault(name, _Merge(order, name, wanted, join, steps[at + 1 :], inner))
             merge.parts[place] = made

@@ -144,6 +144,7 @@ HARM: dict[str, tuple[Make, str]] = {
     "epsilon-in-a-list": (configured(rms_norm_eps=[1]), "one number"),
     "epsilon-infinite": (configured(rms_norm_eps=1e999), "finite"),
     "heads-true": (configured(num_attention_heads=True), "head_count"),
+    "heads-long": (configured(num_attention_heads="9" * 10**6), "fit|number"),
     "billion-experts": (configured(num_local_experts=10**9), "experts"),
     "vocabulary-of-millions": (configured(vocab_size=4_000_000), "vocab_size"),
     "rope-text": (configured(rope_scaling="x"), "rope"),
