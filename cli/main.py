@@ -74,9 +74,6 @@ class _Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}  # where the terminal is as wide
-
-
 def _version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
     """Print the versions that bytes and speed depend on."""
     if not wanted or context.resilient_parsing:
@@ -141,4 +138,7 @@ def main() -> None:
         sys.exit(1)
     except (KQuantsError, OSError) as fault:
         complain(fault)
+        sys.exit(1)
+    except MemoryError:
+        click.echo("kquants: there is not enough memory", err=True)
         sys.exit(1)

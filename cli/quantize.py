@@ -62,7 +62,12 @@ Examples:
     callback=arguments.size,
     help="Choose the best type of at most this size, such as 4.5GiB or 700MB.",
 )
-@click.option("--bpw", type=float, metavar="BITS", help="Choose the best type of at most so many bits per weight.")
+@click.option(
+    "--bpw",
+    type=click.FloatRange(0, min_open=True),
+    metavar="BITS",
+    help="Choose the best type of at most so many bits per weight.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be written, tensor by tensor, and write nothing.")
 @click.option("--explain", is_flag=True, help="Say which rule chose each tensor's type.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
@@ -114,6 +119,8 @@ def _list_types() -> None:
 
 def _arguments(model: Path, rest: Sequence[str], choosing: bool) -> tuple[str, list[str], int | None]:
     """The output (or pattern), the file types by name, and the threads if they are given behind."""
+    from kquants.filetypes import ALIASES
+
     words = list(rest)
     default = str(model.parent / "ggml-model-{type}.gguf")
     if choosing:
@@ -129,7 +136,7 @@ def _arguments(model: Path, rest: Sequence[str], choosing: bool) -> tuple[str, l
             f"IN.gguf [OUT.gguf] TYPE [THREADS] is expected, found {' '.join(rest)!r} behind IN.gguf."
         )
     types = [_type_name(word) for word in words[1].split(",")]
-    if len(set(types)) < len(types):
+    if len({ALIASES.get(name, name) for name in types}) < len(types):
         raise click.UsageError(f"{words[1]!r} names a type twice.")
     if len(types) > 1 and "{type}" not in words[0]:
         raise click.UsageError("Several types need {type} in the name of the output.")
@@ -144,9 +151,11 @@ def _is_type(word: str) -> bool:
 
 
 def _type_name(word: str) -> str:
-    from kquants.filetypes import COPY, file_type
+    """The type's name, which goes into the output's; an alias stays one, as in llama-quantize."""
+    from kquants.filetypes import ALIASES, COPY, file_type
 
-    return COPY if word.upper() == COPY else file_type(word).name
+    name = word.upper()
+    return name if name == COPY or name in ALIASES else file_type(word).name
 
 
 def _filled(target: str, name: str, given: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gguf_py import Field, KQuantsError, TensorType, ValueType, tensor_type
 from kquants import imatrix
+from kquants.filetypes import FILE_TYPES
 from kquants.quantizer import Options
 from kquants.rules import Wishes
 
@@ -28,8 +29,8 @@ def wished(given: Mapping[str, Any]) -> Options:
     wishes = Wishes(
         pure=given["pure"],
         leave_output=given["leave_output_tensor"],
-        output_type=_tensor_type(given["output_tensor_type"]),
-        embedding_type=_tensor_type(given["token_embedding_type"]),
+        output_type=_tensor_type("--output-tensor-type", given["output_tensor_type"]),
+        embedding_type=_tensor_type("--token-embedding-type", given["token_embedding_type"]),
         tensor_types=tuple(_pattern(text) for text in texts),
     )
     return Options(
@@ -43,8 +44,16 @@ def wished(given: Mapping[str, Any]) -> Options:
     )
 
 
-def _tensor_type(name: str | None) -> TensorType | None:
-    return None if name is None else tensor_type(name)
+def _tensor_type(option: str, name: str | None) -> TensorType | None:
+    return None if name is None else _weights(option, tensor_type(name))
+
+
+def _weights(option: str, kind: TensorType) -> TensorType:
+    """A type that weights are kept in, which every one is that a file type gives; llama-quantize aborts at others."""
+    known = list(dict.fromkeys(str(found.default) for found in FILE_TYPES.values()))
+    if kind not in known:
+        raise KQuantsError(f"{option}: no weights are kept as {kind}, expected one of {', '.join(known)}")
+    return kind
 
 
 def _pattern(text: str) -> tuple[re.Pattern[str], TensorType]:
@@ -53,7 +62,7 @@ def _pattern(text: str) -> tuple[re.Pattern[str], TensorType]:
     if not (pattern and found and kind):
         raise KQuantsError(f"--tensor-type {text!r}: a pattern, = and a tensor type are expected")
     try:
-        return re.compile(pattern.lower()), tensor_type(kind)
+        return re.compile(pattern.lower()), _weights(f"--tensor-type {text!r}", tensor_type(kind))
     except re.error as fault:
         raise KQuantsError(f"--tensor-type {text!r}: {pattern!r} is no regular expression: {fault}") from None
 

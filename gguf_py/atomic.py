@@ -11,7 +11,11 @@ from pathlib import Path
 
 from .errors import KQuantsError
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "no more of the disk may be used, by quota",
+    errno.EFBIG: "the file is larger than the file system or a limit allows",
+}
 _MOST = 1 << 30
 _PIECE = 1 << 20
 
@@ -64,7 +68,7 @@ def replacing(
         if fault.errno not in _FULL:
             raise
         needed = f" ({size:,} bytes are needed)" if size is not None else ""
-        raise KQuantsError(f"cannot write {os.fspath(path)}: the disk is full{needed}") from None
+        raise KQuantsError(f"cannot write {os.fspath(path)}: {_FULL[fault.errno]}{needed}") from None
     except keep:
         ours = False
         raise

@@ -128,7 +128,7 @@ def compile_kernels(plan: Plan, progress: Progress) -> None:
     pairs = {(job.stored.type, item.info.type, item.imatrix is not None) for job in jobs for item in job.items}
     todo = missing(kernels(sorted(pairs, key=str)))
     if todo:
-        progress.note(f"compiling {len(todo)} kernels for this processor, once")
+        progress.note(f"compiling {len(todo)} {'kernels' if len(todo) > 1 else 'kernel'} for this processor, once")
         for kernel in todo:
             kernel.compile()
 

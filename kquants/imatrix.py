@@ -10,7 +10,6 @@ import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 import gguf_py
 from gguf_py import Field, GGUFFile, ValueType
 from gguf_py.errors import KQuantsError
+from gguf_py.input import InputFile, head_of
+from gguf_py.layout import MAGIC
 
 Floats = NDArray[np.float32]
 
@@ -45,13 +46,9 @@ class Imatrix:
 
 def load(path: str | os.PathLike[str]) -> Imatrix:
     """Read a file of either form; raises KQuantsError when it is neither or holds what is not a finite number."""
-    name = os.fspath(path)
-    try:
-        with Path(path).open("rb") as file:
-            start = file.read(4)
-    except OSError as fault:
-        raise KQuantsError(f"cannot open {name}: {(fault.strerror or str(fault)).lower()}") from None
-    loaded = _from_gguf(name) if start == b"GGUF" else _from_binary(name)
+    name, head = os.fspath(path), head_of(InputFile(path))
+    in_gguf = head.want(min(4, head.size))[:4] == MAGIC
+    loaded = _from_gguf(name) if in_gguf else _from_binary(name, head.want(head.size))
     for tensor, values in loaded.entries.items():
         if not np.isfinite(values).all():
             raise KQuantsError(f"{name}: the importance matrix holds a value that is not finite, for {tensor!r}")
@@ -99,8 +96,7 @@ def _mean(sums: Floats, counts: Floats, what: str) -> Floats:
     return mean.astype(np.float32).reshape(-1)
 
 
-def _from_binary(name: str) -> Imatrix:
-    data = memoryview(Path(name).read_bytes())
+def _from_binary(name: str, data: memoryview) -> Imatrix:
     at = 0
 
     def take(size: int) -> memoryview:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,12 @@ def test_older_files_that_are_wrong(tmp_path: Path, data: bytes, says: str) -> N
     (tmp_path / "old").write_bytes(data)
     with pytest.raises(KQuantsError, match=says):
         imatrix.load(tmp_path / "old")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(KQuantsError, match="no regular file"):
+        imatrix.load(tmp_path / "pipe")
 
 
 def test_only_some_of_it(tmp_path: Path) -> None:

@@ -193,6 +193,7 @@ def test_wrong_usage_is_told_from_failure() -> None:
         ("out.gguf",): "Missing argument 'TYPE'",
         ("out.gguf", "Q4_K_M,Q8_0"): "{type}",
         ("out.gguf", "Q4_K_M", "--include-weights", "a", "--exclude-weights", "b"): "cannot be used together",
+        ("out.gguf", "--bpw", "-4"): "--bpw",
     }.items():
         result = kquants("quantize", "in.gguf", *arguments)
         assert result.returncode == 2 and said in result.stderr
@@ -204,6 +205,14 @@ def test_wrong_usage_is_told_from_failure() -> None:
     assert result.returncode == 1 and "'best', expected one of F32, F16, BF16, Q8_0, Q6_K, Q5_K_M" in result.stderr
     result = kquants("quantize", "--dry-run", "in.gguf", "nowhere/out.gguf", "Q4_K_M")
     assert result.returncode == 1 and "there is no folder" in result.stderr and not result.stdout
+
+
+@pytest.mark.parametrize(("kind", "name"), [("q4_k", "Q4_K"), ("Q4_K_M", "Q4_K_M"), ("7", "Q8_0"), ("copy", "COPY")])
+def test_without_a_name_the_output_has_the_types_beside_the_input(tmp_path: Path, kind: str, name: str) -> None:
+    (tmp_path / "models").mkdir()
+    MODELS["llama-untied"].write(tmp_path / "models" / "in.gguf")
+    quantize(tmp_path / "models" / "in.gguf", kind)
+    assert sorted(p.name for p in (tmp_path / "models").iterdir()) == [f"ggml-model-{name}.gguf", "in.gguf"]
 
 
 def test_the_plan_tells_the_size_of_the_file(tmp_path: Path) -> None:
@@ -248,6 +257,8 @@ def test_a_pattern_that_fits_no_tensor_is_told() -> None:
 WRONG = {
     "a bad regular expression": (["--tensor-type", "attn_(=q8_0"], "no regular expression"),
     "a bad tensor type": (["--tensor-type", "attn=q9_0"], "q9_0"),
+    "a type for sums alone": (["--tensor-type", "attn=q8_1"], "no weights are kept as Q8_1"),
+    "a type of integers": (["--token-embedding-type", "i8"], "--token-embedding-type: no weights are kept as I8"),
     "a missing layer": (["--prune-layers", "3,99"], "99"),
     "a layer that is no number": (["--prune-layers", "x"], "--prune-layers"),
     "a bad override": (["--override-kv", "a.b=int:x"], "a.b=int:x"),
