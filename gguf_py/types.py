@@ -96,7 +96,7 @@ def tensor_type(key: str | int | TensorType) -> TensorType:
     if isinstance(key, TensorType):
         return key
     found = TENSOR_TYPES.get(key.upper()) if isinstance(key, str) else _BY_ID.get(key)
-    if found is None:
+    if found is None or isinstance(key, (bool, float)):  # which equal integers
         import difflib
 
         near = difflib.get_close_matches(key.upper(), TENSOR_TYPES, 1) if isinstance(key, str) else []

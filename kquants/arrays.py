@@ -155,7 +155,7 @@ def _as_float32(part: npt.NDArray[Any]) -> Floats:
         wide = np.empty(part.shape, np.float32)
         codec("F16" if part.dtype == np.float16 else "BF16").decode(part.view(np.uint8), wide)
         return wide
-    if part.dtype.kind not in "fiub" and part.dtype.name[:6] != "float8":
+    if not part.dtype.name.startswith(("float", "int", "uint", "bool")):  # those of ml_dtypes, too
         raise KQuantsError(f"weights of type {part.dtype} are not real numbers")
     with np.errstate(over="ignore"):
         return part.astype(np.float32)

@@ -54,7 +54,10 @@ def test_any_leading_shape(name: str, shape: tuple[int, ...]) -> None:
     assert (blocks.reshape(-1) == kquants.quantize(x.reshape(-1), name)).all()
 
 
-@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64, np.int8, ml_dtypes.float8_e4m3fn])
+SMALL = [ml_dtypes.float8_e4m3fn, ml_dtypes.float4_e2m1fn]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64, ">f4", np.int8, ml_dtypes.int4, *SMALL])
 def test_real_types_are_taken_for_the_float32_they_round_to(dtype: Any) -> None:
     x = (X * 50).astype(dtype)
     for name in ("Q4_K", "Q8_0", "F16"):
@@ -107,6 +110,8 @@ def test_of_faults_that_are_found_together_the_first_counts() -> None:
     ("call", "said"),
     [
         (lambda: kquants.quantize(X, "Q4_J"), r"unknown tensor type 'Q4_J' \(did you mean"),
+        (lambda: kquants.quantize(X, 12.0), r"unknown tensor type 12\.0"),
+        (lambda: kquants.quantize(X, True), "unknown tensor type True"),
         (lambda: kquants.quantize(X[:, :300], "Q4_K"), "a row of 300 weights does not fill whole Q4_K blocks of 256"),
         (lambda: kquants.quantize(np.float32(1), "Q4_K"), "a scalar has no rows"),
         (lambda: kquants.quantize(X.astype(complex), "Q4_K"), "complex128 are not real"),
