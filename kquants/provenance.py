@@ -29,7 +29,8 @@ from .imatrix import Imatrix
 from .plan import Item, Plan
 from .recipe import Recipe, infer, planned
 from .recode import decode
-from .sanity import NotApplicable, wrong_padding, wrong_places
+from .sanity.faults import NotApplicable
+from .sanity.places import wrong_padding, wrong_places
 from .source import Source
 
 Bytes = npt.NDArray[np.uint8]
