@@ -94,6 +94,7 @@ def prepare(
         zero_rows=ZeroRows(opened) if held else {},
         shapes={name: list(stored.shape) for name, stored in held.items()},
         json=Documents(opened),
+        bundled=Bundled(opened),
         folder=opened.dir.name,
         card=_card(opened),
     )
@@ -185,6 +186,25 @@ class Documents(Mapping[str, dict[str, Any]]):
 
     def __iter__(self) -> Iterator[str]:
         return (path.name for path in self._opened.dir.glob("*.json"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Bundled(Mapping[str, str]):
+    """Copies of upstream's own chat templates in the folder; one that is asked for and missing is warned of."""
+
+    def __init__(self, opened: Checkpoint) -> None:
+        self._opened = opened
+
+    def __getitem__(self, name: str) -> str:
+        found = tokenizer.special.bundled(self._opened, name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (path.name for path in self._opened.dir.glob("*.jinja"))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

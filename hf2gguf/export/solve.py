@@ -56,7 +56,7 @@ class Problem:
         settings = {**self.more.get("tokenizer_config", {}), **config.get(TOKENIZER, {})}
         other = {"tokenizer_config": settings, "pooling": pooling, "weights": config.get(WEIGHTS, {})}
         other["card"] = config.get(CARD_TEXT, "")
-        more = {"generation_config": {}, "files": [], "folder": "", "shapes": {}, **self.more, **other}
+        more = {"generation_config": {}, "files": [], "folder": "", "shapes": {}, "bundled": {}, **self.more, **other}
         given = {key: value for key, value in config.items() if not key.startswith("=")}
         page = self.page if self.defaults else replace(self.page, defaults={})
         return configs.scope(given, page, model_class=self.model_class, file_type=1, **more)

@@ -7,6 +7,7 @@ The order in which files are consulted, and what wins, is upstream's (``gguf-py/
 from __future__ import annotations
 
 import string
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -291,6 +292,22 @@ def _template(checkpoint: Checkpoint, config: Mapping[str, Any]) -> str | list[A
         other = alone.get("chat_template")
     template = config.get("chat_template", other)
     return template if isinstance(template, str | list) else None
+
+
+def bundled(checkpoint: Checkpoint, name: str) -> str | None:
+    """The chat template that upstream's converter adds from its own source tree, where a copy is in the folder.
+
+    Warns where there is none, and returns None.
+    """
+    path = checkpoint.path(name)
+    if path is not None:
+        return text_of(path)
+    message = (
+        f"{checkpoint.dir}: has no chat template, and llama.cpp's converter would add its own models/templates/{name}:"
+        " copy that into the folder, or give it to kquants edit --chat-template"
+    )
+    warnings.warn(message, stacklevel=2)
+    return None
 
 
 def text_of(path: Path) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 
 from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
-from hf2gguf.checkpoint.folder import read_json, read_text
+from hf2gguf.checkpoint.folder import read_json
 
 from .sentencepiece import MAX_VOCAB, TokenKind
-from .special import MAX_TOKENIZER, Fields, put
+from .special import MAX_TOKENIZER, Fields, bundled, put, text_of
 
 _FIRST_SPECIALS = (
     "<unk> <s> </s> [INST] [/INST] [AVAILABLE_TOOLS] [/AVAILABLE_TOOLS] [TOOL_RESULTS] [/TOOL_RESULTS] [TOOL_CALLS]"
@@ -25,6 +25,8 @@ _FIRST_SPECIALS = (
 
 _TEMPLATES = {"v3": "mistral-v3-tekken", "v7": "mistral-v7-tekken"}
 """Names by which llama.cpp knows the chat templates of tokenizer versions."""
+_BUNDLED = {"v11": "Mistral-Small-3.2-24B-Instruct-2506.jinja", "v13": "unsloth-mistral-Devstral-Small-2507.jinja"}
+"""Those that upstream has as files; for any other version it gives up."""
 
 
 def byte_letters() -> list[str]:
@@ -87,8 +89,10 @@ def merges(ranks: Mapping[bytes, int]) -> list[str]:
 def _template(checkpoint: Checkpoint, version: str) -> str | None:
     if version in _TEMPLATES:
         return _TEMPLATES[version]
-    jinja = checkpoint.path("chat_template.jinja")
-    if jinja is not None:
-        return read_text(jinja).decode("utf-8")
+    own, jinja = _BUNDLED.get(version), checkpoint.path("chat_template.jinja")
+    if jinja is not None and (own is None or checkpoint.path(own) is None):
+        return text_of(jinja)
+    if own is not None:
+        return bundled(checkpoint, own)
     warnings.warn(f"{checkpoint.dir}: no chat template for tekken {version}, the file will have none", stacklevel=2)
     return None

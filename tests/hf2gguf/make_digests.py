@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,16 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+def tree(converter: Path, templates: dict[str, str], place: Path) -> Path:
+    """The converter in a source tree with these chat templates of its own."""
+    (place / "models/templates").mkdir(parents=True)
+    for name, text in templates.items():
+        (place / "models/templates" / name).write_text(text, "utf-8")
+    for name in ("conversion", "gguf-py"):
+        (place / name).symlink_to(converter.parent / name)
+    return shutil.copy(converter, place)
+
+
 def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -> dict[str, str]:
     """Digests by file name of what upstream writes with the options."""
     with tempfile.TemporaryDirectory() as place:
@@ -53,6 +64,11 @@ def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -
         out = Path(place) / "out"
         out.mkdir()
         # -O, since DeepSeek V3.2's converter asserts that a tokenizer adds bos, which transformers 5 always denies.
+        templates = {
+            n: text for n, text in MODELS[name].files.items() if n.endswith(".jinja") and n != "chat_template.jinja"
+        }
+        if templates:
+            converter = str(tree(Path(converter), templates, Path(place) / "tree"))
         program = [converter] if not MODELS[name].pre else ["-c", NAMED, converter, MODELS[name].pre]
         command = [python, "-O", *program, str(folder), "--outfile", str(out / "m.gguf"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

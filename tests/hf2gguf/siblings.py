@@ -12,6 +12,7 @@ from typing import Any
 
 from .models import BPE, HIDDEN, LAYERS, SIZE, WIDE, Model, Shapes, linear, norm
 from .zoo import ZOO
+from .zoo.mixing import world
 
 SIBLINGS: dict[str, Model] = {}
 """By the name of the class, which is the folder's too."""
@@ -194,3 +195,15 @@ sibling("OLMoForCausalLM", "tiny-olmo", kind="hf_olmo")
 sibling("PLaMo2ForCausalLM", "tiny-plamo2")
 sibling("PLaMo3ForCausalLM", "tiny-plamo3")
 sibling("Phi4ForCausalLMV", "tiny-phi3", kind="phi4-siglip", rope_theta=10000.0, beside=SIGLIP)
+
+# Checkpoints without a chat template, for which upstream has one in its source tree, a copy of which is in the folder
+OWN = "{{ of upstream's tree }}\n"
+UNTEMPLATED = {"tokenizer_config.json": '{"tokenizer_class": "GPT2Tokenizer", "eos_token": "<|endoftext|>"}'}
+for name, of, template, beside_it in (
+    ("rwkv-templated", "tiny-rwkv6", "llama-cpp-rwkv-world", world()),
+    ("kimi-k3-templated", "tiny-kimi-k3", "Kimi-K3", UNTEMPLATED),
+    ("deepseek-v4-templated", "tiny-deepseek-v4", "deepseek-ai-DeepSeek-V4", UNTEMPLATED),
+    ("deepseek-v4-0731", "tiny-deepseek-v4", "deepseek-ai-DeepSeek-V4-Flash-0731", UNTEMPLATED),
+    ("minimax-templated", "tiny-minimax-text", "MiniMax-M1", {}),
+):
+    SIBLINGS[name] = replace(ZOO[of], files=beside_it | {f"{template}.jinja": OWN}, outtypes=("f16",))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 import gguf_py
 from cli.convert import command
+from cli.edit import command as edit
 from gguf_py import KQuantsError
 from hf2gguf.config import model_class
 from hf2gguf.definition import classes
@@ -78,6 +80,18 @@ def test_same_bytes_with_options(name: str, options: tuple[str, ...], tmp_path: 
 def test_same_bytes_by_another_name(name: str, tmp_path: Path) -> None:
     folder = write(SIBLINGS[name], tmp_path / name)
     assert convert(folder, tmp_path / "out", "--outtype", "f16") == EXPECTED[f"{name} --outtype f16"]
+
+
+@pytest.mark.parametrize("name", ["rwkv-templated", "kimi-k3-templated", "minimax-templated"])
+def test_a_template_of_upstreams_given_later(name: str, tmp_path: Path) -> None:
+    folder = write(SIBLINGS[name], tmp_path / name)
+    (own,) = folder.glob("*.jinja")
+    template = own.rename(tmp_path / own.name)
+    with pytest.warns(UserWarning, match=f"models/templates/{re.escape(own.name)}: copy"):
+        convert(folder, tmp_path / "out", "--outtype", "f16")
+    done = CliRunner().invoke(edit, [str(tmp_path / "out/m.gguf"), "--chat-template", str(template)])
+    assert done.exit_code == 0, done.output
+    assert digest(tmp_path / "out/m.gguf") == EXPECTED[f"{name} --outtype f16"]["m.gguf"]
 
 
 def test_t5_without_its_sentencepiece_model(tmp_path: Path) -> None:
