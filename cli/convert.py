@@ -149,8 +149,10 @@ def _types(outtype: str) -> tuple[str, str | None]:
 
     if outtype.lower() == "auto" or outtype.lower() in OUTTYPES:
         return outtype.lower(), None
-    from kquants.filetypes import file_type
+    from kquants.filetypes import COPY, file_type
 
+    if outtype.upper() == COPY:
+        raise click.UsageError("a checkpoint is not copied: auto keeps its own 16 bits")
     return "f16", file_type(outtype).name
 
 

@@ -7,6 +7,7 @@ the card's conventions, then ``_name_or_path``, then the folder's name; a metada
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import yaml
 
 from gguf_py import KQuantsError
 
-from .checkpoint.folder import MAX_CONFIG, read_json
+from .checkpoint.folder import MAX_CONFIG, read_json, shown
 from .fields import Fields
 from .names import ModelName, parse, size_label, title
 
@@ -55,6 +56,7 @@ _ORDER = """
     license.link url doi uuid repo_url source.url source.doi source.uuid source.repo_url
 """.split()
 _OVERRIDABLE = [key for key in _ORDER if key != "license"]
+_LISTS = ("base_models", "datasets", "tags", "languages")
 _FROM_NAMES = ("organization", "basename", "finetune", "version", "size_label")
 _ENTRY = "name author version organization description url doi uuid repo_url".split()
 
@@ -254,15 +256,17 @@ def _sampling(found: General, config: dict[str, Any]) -> None:
 
 def _override(found: General, path: Path) -> None:
     given = read_json(path, MAX_CONFIG)
+    known = [*_OVERRIDABLE, *(f"sampling.{key}" for key in SAMPLING), *_LISTS]
+    unknown = [key for key in given if key.removeprefix("general.") not in known or not key.startswith("general.")]
+    if unknown:
+        names = ", ".join(map(shown, unknown[:5])) + " and others" * (len(unknown) > 5)
+        warnings.warn(f"{path}: {names}: no key that is set in this way, left out", stacklevel=2)
     for key in _OVERRIDABLE:
         found.texts[key] = given.get(f"general.{key}", found.texts.get(key))
     for key in SAMPLING:
         found.sampling[key] = given.get(f"general.sampling.{key}", found.sampling.get(key))
-    found.base_models = given.get("general.base_models", found.base_models)
-    found.datasets = given.get("general.datasets", found.datasets)
-    found.tags = given.get("general.tags", found.tags)
-    found.languages = given.get("general.languages", found.languages)
-    for key in ("base_models", "datasets", "tags", "languages"):
-        value = getattr(found, key)
+    for key in _LISTS:
+        value = given.get(f"general.{key}", getattr(found, key))
         if not isinstance(value, list | None):
             raise KQuantsError(f"{path}: general.{key} is a {type(value).__name__}, expected a list")
+        setattr(found, key, value)

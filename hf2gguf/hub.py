@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
@@ -64,6 +65,7 @@ def _fetched(hub_id: str, revision: str | None) -> Path:
             f"{name}: is neither a folder nor a model in the local Hugging Face cache, and to fetch it needs "
             "pip install 'kquants[hub]'"
         ) from None
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of each time that it tries again
     try:
         weights = _weights(HfApi().list_repo_files(hub_id, revision=revision))
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=[*_BESIDE, *weights]))

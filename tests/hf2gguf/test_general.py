@@ -79,6 +79,12 @@ def test_overrides_and_name(tmp_path: Path) -> None:
     assert (found.sampling["temp"], found.sampling["penalty_repeat"]) == (0.25, 1.5)
 
 
+def test_keys_that_nothing_takes_are_said(tmp_path: Path) -> None:
+    (over := tmp_path / "over.json").write_text('{"general.autor": "A", "author": "B", "general.author": "C"}')
+    with pytest.warns(UserWarning, match=r"over\.json: 'general\.autor', 'author': no key"):
+        assert gather(folder(tmp_path), COUNTS, overrides=over).texts["author"] == "C"
+
+
 def test_written_in_order(tmp_path: Path) -> None:
     found = gather(folder(tmp_path, "license: mit\nbase_model: [a/b-7B, {name: N}]\nlanguage: en"), COUNTS)
     fields = Fields("x")
