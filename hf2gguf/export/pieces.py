@@ -15,6 +15,7 @@ from typing import Any
 from gguf_py import GGUFFile, KQuantsError
 
 from ..tokenizer.families import NOMIC_MASK
+from ..tokenizer.protobuf import as_varint
 from ..tokenizer.sentencepiece import TokenKind
 from .vocabulary import Vocabulary
 
@@ -159,22 +160,13 @@ def model(
     return pieces + _bytes(TRAINER, trainer) + _bytes(NORMALIZER, normalizer)
 
 
-def _varint(number: int) -> bytes:
-    number &= (1 << 64) - 1  # negative numbers are written in two's complement
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
 def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(int(value))
+    return as_varint(field << 3) + as_varint(int(value))
 
 
 def _float(field: int, value: float) -> bytes:
-    return _varint(field << 3 | 5) + struct.pack("<f", value)
+    return as_varint(field << 3 | 5) + struct.pack("<f", value)
 
 
 def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
+    return as_varint(field << 3 | 2) + as_varint(len(value)) + value

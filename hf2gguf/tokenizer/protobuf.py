@@ -20,13 +20,13 @@ def count(data: bytes, number: int, most: int) -> int:
                 at += 2 + data[at + 1]
                 found += 1
                 continue
-            other, at = _varint(data, at)
+            other, at = varint(data, at)
             if other & 7 == 2:
-                size, at = _varint(data, at)
+                size, at = varint(data, at)
                 at += size
                 found += other == tag
             elif other & 7 == 0:
-                _, at = _varint(data, at)
+                _, at = varint(data, at)
             else:
                 at += {1: 8, 5: 4}[other & 7]
     except (LookupError, KQuantsError):
@@ -39,14 +39,14 @@ def fields(data: bytes, path: Path) -> Iterator[tuple[int, int | bytes]]:
     at = 0
     try:
         while at < len(data):
-            tag, at = _varint(data, at)
+            tag, at = varint(data, at)
             size = {1: 8, 5: 4}.get(tag & 7)
             if tag & 7 == 0:
-                value, at = _varint(data, at)
+                value, at = varint(data, at)
                 yield tag >> 3, value
                 continue
             if tag & 7 == 2:
-                size, at = _varint(data, at)
+                size, at = varint(data, at)
             if size is None or at + size > len(data):
                 raise IndexError
             yield tag >> 3, data[at : at + size]
@@ -55,7 +55,8 @@ def fields(data: bytes, path: Path) -> Iterator[tuple[int, int | bytes]]:
         raise KQuantsError(f"{path}: is not a SentencePiece model") from None
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """The whole number at a place of ``data``, and the place behind it; raises IndexError when it does not end."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at]
@@ -64,3 +65,13 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
     raise IndexError
+
+
+def as_varint(number: int) -> bytes:
+    """A whole number as it is written; a negative one is in two's complement."""
+    number &= (1 << 64) - 1
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])

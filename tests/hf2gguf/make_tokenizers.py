@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import gguf_py
-from hf2gguf.export.pieces import _varint as _as_varint
 from hf2gguf.tokenizer.pre import PROBE
-from hf2gguf.tokenizer.protobuf import _varint
+from hf2gguf.tokenizer.protobuf import as_varint, varint
 from hf2gguf.tokenizer.unigram import normalizer
 
 HERE = Path(__file__).with_name("tokenizers")
@@ -146,7 +145,7 @@ def without_paths(model: bytes) -> bytes:
         gone = {2: (1, 2), 3: (6,)}.get(number, ())  # of the trainer: inputs, prefix; of the normalizer: rules
         if gone:
             value = b"".join(h + v for n, h, v in _fields(value) if n not in gone)
-            head = head[:1] + _as_varint(len(value))
+            head = head[:1] + as_varint(len(value))
         made += head + value
     return made
 
@@ -155,12 +154,12 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """The fields of a Protocol Buffers message: number, tag with the length if there is one, and the value's bytes."""
     at = 0
     while at < len(message):
-        tag, begin = _varint(message, at)
+        tag, begin = varint(message, at)
         if tag & 7 == 2:
-            size, begin = _varint(message, begin)
+            size, begin = varint(message, begin)
             end = begin + size
         else:
-            end = _varint(message, begin)[1] if tag & 7 == 0 else begin + {1: 8, 5: 4}[tag & 7]
+            end = varint(message, begin)[1] if tag & 7 == 0 else begin + {1: 8, 5: 4}[tag & 7]
         yield tag >> 3, message[at:begin], message[begin:end]
         at = end
 
