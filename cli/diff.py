@@ -44,19 +44,19 @@ def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
     from kquants.compare import compare
 
     from .main import complain
+    from .show import counted, json_text
 
     try:
         with gguf_py.open_shards(a) as before, gguf_py.open_shards(b) as after:
             found = compare(before, after)
             figures = {} if no_figures else _figures(found.tensors)
             if as_json:
-                from .show import json_text
-
                 click.echo(json_text(_document(a, b, found, figures)))
             elif found:
                 _show(found, figures)
             else:
-                click.echo(f"same: {len(before.fields)} metadata keys and {len(before.tensors)} tensors")
+                keys, tensors = counted(len(before.fields), "metadata key"), counted(len(before.tensors), "tensor")
+                click.echo(f"same: {keys} and {tensors}")
     except (KQuantsError, OSError) as fault:
         complain(fault)
         sys.exit(2)  # as diff does: 1 is kept for files that differ

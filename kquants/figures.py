@@ -103,11 +103,21 @@ class Piece(NamedTuple):
         """What a kernel is told that decodes them itself."""
         return self.decode.address, self.blocks, self.block
 
-    def first(self, count: int) -> Floats:
-        """At most ``count`` of the weights, a multiple of a block, as float32."""
-        wide = np.empty((min(count // self.block, len(self.blocks)), self.block), np.float32)
-        self.decode(self.blocks[: len(wide)], wide)
+    def weights(self) -> Floats:
+        """All of them as float32."""
+        wide = np.empty((len(self.blocks), self.block), np.float32)
+        self.decode(self.blocks, wide)
         return wide.reshape(-1)
+
+    def sample(self, count: int) -> Piece:
+        """About ``count`` of the weights, groups of 256 from all over the piece, or all of few."""
+        each = GROUP // self.block
+        groups = len(self.blocks) // each
+        step = groups * GROUP // count | 1  # odd: else they would be of the same columns in every row
+        if step == 1:
+            return self
+        chosen = np.ascontiguousarray(self.blocks[: groups * each].reshape(groups, -1)[::step])
+        return Piece(self.decode, chosen.reshape(-1, self.blocks.shape[1]), self.block)
 
 
 def reader(tensor: Tensor, number: int = 0) -> Reader:

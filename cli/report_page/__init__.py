@@ -40,7 +40,7 @@ BINS = 65  # odd: zero lies in the middle of one
 REACH = 4
 """How far a histogram goes to either side, in root mean squares; what lies beyond is counted in the last bins."""
 SAMPLE = CHUNK // 64
-"""Weights of each chunk that a histogram counts: one in sixty-four."""
+"""Weights of each chunk that a histogram counts: about one in sixty-four."""
 LONG = 2000
 """Characters of a metadata value that are shown."""
 
@@ -183,7 +183,7 @@ def _tensor(tensor: Tensor, source: Tensor | None) -> tuple[dict[str, Any], Depa
         spread_sums(ours, lo, groups)
         if read_source is not None:
             departure_sums(read_source(lo, hi), ours, lo, departures)
-        return ours.first(SAMPLE)
+        return ours.sample(SAMPLE).weights()
 
     sample = np.concatenate(in_chunks(look, tensor.count))
     spread = spread_of(groups, tensor.count)

@@ -122,7 +122,9 @@ def _pages() -> tuple[Definition, ...]:
 
 def pages(file: GGUFFile) -> list[Definition]:
     """The pages of the file's architecture; raises KQuantsError when there is none."""
-    architecture = str(file.metadata.get("general.architecture"))
+    architecture = file.metadata.get("general.architecture")
+    if not isinstance(architecture, str):
+        raise KQuantsError(f"{file.path}: general.architecture is {architecture!r}, expected the name of one")
     fitting = [page for page in _pages() if architecture in _architectures(page)]
     if not fitting:
         every = {name for page in _pages() for name in _architectures(page)}

@@ -56,6 +56,8 @@ def read(file: GGUFFile) -> Vocabulary:
             if re.fullmatch(rf"tokenizer\.({pattern})", key) and not fits(field):
                 raise KQuantsError(f"{file.path}: {key} is {field.type_name}, expected {expected}")
     model = metadata.get("tokenizer.ggml.model")
+    if model is None:
+        raise KQuantsError(f"{file.path}: has no tokenizer.ggml.model, without which no vocabulary can be exported")
     if model not in _MODELS:
         raise KQuantsError(f"{file.path}: a {model!r} vocabulary cannot be exported, only {', '.join(_MODELS)} can")
     if model == "none":

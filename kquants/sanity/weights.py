@@ -9,7 +9,7 @@ import numpy as np
 
 from gguf_py import ShardSet, Tensor
 
-from .faults import Faults, counted, tensors_of
+from .faults import Faults, NotApplicable, counted, tensors_of
 
 
 def finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
@@ -26,6 +26,8 @@ def finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
         if bad:
             place = ", ".join(str(i) for i in np.unravel_index(bad[0], t.shape or (1,)))
             yield f"tensor {t.name!r}: the weight at [{place}] is not a finite number"
+    if skipped == len(model.tensors):
+        raise NotApplicable("no weights that can be decoded here")
     left_out = f" ({skipped} cannot be decoded here)" if skipped else ""
     return f"every scale and weight of {counted(len(model.tensors) - skipped, 'tensor')} is finite{left_out}"
 
@@ -41,5 +43,5 @@ def _first_not_finite(t: Tensor, lo: int, hi: int) -> int:
     if kind in EXPONENTS:
         at = int(first_not_finite_half(blocks(t, lo, hi).reshape(1, -1), EXPONENTS[kind]))
     else:
-        at = int(first_not_finite(reader(t)(lo, hi).first(hi - lo).reshape(1, -1)))
+        at = int(first_not_finite(reader(t)(lo, hi).weights().reshape(1, -1)))
     return lo + at if at >= 0 else -1

@@ -133,7 +133,7 @@ def small(path: Path, **fields: Any) -> Path:
     ("fields", "words"),
     [
         ({"general__architecture": "fancy"}, "'fancy'"),
-        ({"general__architecture": "llama"}, "None vocabulary"),
+        ({"general__architecture": "llama"}, "no tokenizer.ggml.model"),
         ({"general__architecture": "llama", "split__count": np.uint16(2)}, "is a shard"),
         ({"general__architecture": "llama", "tokenizer__ggml__model": "fancy"}, "'fancy' vocabulary"),
     ],
