@@ -15,9 +15,7 @@ from kquants.figures import departure, reader, spread
 @pytest.mark.parametrize("kind", ["F16", "I16", "Q8_0", "Q6_K", "IQ4_XS"])
 def test_figures_and_samples_of_any_type(tmp_path: Path, kind: str) -> None:
     rows, columns = 9, 512 if kind == "F16" else 768
-    groups = (
-        np.arange(rows * columns // 256).repeat(256).reshape(rows, columns)
-    )  # weights say where they are
+    groups = np.arange(rows * columns // 256).repeat(256).reshape(rows, columns)  # weights say where they are
     x = (groups + 1).astype(np.float32)
     data = x.astype(np.int16) if kind == "I16" else kquants.quantize(x, kind)
     gguf_py.write(tmp_path / "f.gguf", [], {"w": (kind, x.shape, data), "x": ("F32", x.shape, x)})
