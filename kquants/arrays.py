@@ -15,6 +15,7 @@ from gguf_py.errors import KQuantsError
 from gguf_py.types import TENSOR_TYPES, TensorType, tensor_type
 
 from .codecs import codec
+from .recode import encoder, takes_weights
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -52,7 +53,9 @@ def quantize(
     shape = (*x.shape[:-1], kind.row_bytes(columns))
     result: Bytes = _destination(out, shape, np.uint8)
     weights = None if imatrix is None else _importance(imatrix, columns)
-    encode = _encoder(kind, weights is not None)
+    if not takes_weights(kind):
+        weights = None
+    encode = encoder(kind, weighted=weights is not None)
     if x.size == 0:
         return result
 
@@ -108,24 +111,6 @@ def dequantize(
     weights = result.reshape(-1, kind.block)
     _in_parallel(lambda lo, hi: decode(flat[lo:hi], weights[lo:hi]), len(flat), kind.block, threads)
     return result
-
-
-def _encoder(kind: TensorType, weighted: bool) -> Callable[..., None]:
-    module = codec(kind)
-    plain = getattr(module, "encode", None)
-    with_weights = getattr(module, "encode_weighted", None)
-    if plain is None and with_weights is None:
-        raise KQuantsError(f"tensor type {kind.name} cannot be encoded, only decoded")
-    chosen: Callable[..., None] | None = plain
-    if weighted:
-        chosen = _ignoring_weights(kind, plain) if with_weights is None else with_weights
-    if chosen is None:
-        raise KQuantsError(f"encoding as {kind.name} needs an importance matrix, none was given")
-    return chosen
-
-
-def _ignoring_weights(kind: TensorType, encode: Any) -> Callable[..., None]:
-    return lambda x, weights, out: encode(x.reshape(-1, kind.block), out.reshape(-1, kind.nbytes))
 
 
 def _importance(imatrix: npt.ArrayLike, columns: int) -> Floats:
