@@ -14,9 +14,10 @@ from gguf_py.errors import KQuantsError
 from . import arguments
 
 if TYPE_CHECKING:
-    from kquants.attestation import Attestation
     from kquants.imatrix import Imatrix
-    from kquants.provenance import Departure, Proof
+    from kquants.provenance import Proof
+    from kquants.provenance.attestation import Attestation
+    from kquants.provenance.departures import Departure
     from kquants.sanity import Check
 
 EPILOG = """\b
@@ -119,7 +120,7 @@ def _prove(
 def _stated(path: Path | None) -> Attestation | None:
     if path is None:
         return None
-    from kquants.attestation import read
+    from kquants.provenance.attestation import read
 
     return read(path)
 
@@ -133,7 +134,7 @@ def _shards(source: Path) -> list[Path]:
 
 def _compared(stated: Attestation, files: list[Path], source: Path | None, imatrix: Path | None) -> list[Check]:
     """What was given against what a statement speaks of."""
-    from kquants.attestation import OURS, THEIRS, sha256
+    from kquants.provenance.attestation import OURS, THEIRS, sha256
     from kquants.sanity import Check
 
     from .main import LLAMA_CPP
@@ -165,7 +166,7 @@ def _attest(path: Path, file: Path, source: Path, imatrix: Path | None, proof: P
     from importlib.metadata import version
 
     from gguf_py.atomic import replacing, write_all
-    from kquants.attestation import OURS, THEIRS, Attestation, named, statement
+    from kquants.provenance.attestation import OURS, THEIRS, Attestation, named, statement
 
     from .main import LLAMA_CPP
     from .show import json_text, one_line

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from kquants_cli.main import kquants as main
 
 from gguf_py import KQuantsError
-from kquants.attestation import Attestation, Named, read, sha256, statement
 from kquants.imatrix import Imatrix, load
+from kquants.provenance.attestation import Attestation, Named, read, sha256, statement
+from kquants.provenance.recipe import Recipe
 from kquants.quantizer import Options
-from kquants.recipe import Recipe
 from tests.command import TINY, done
 from tests.command import kquants as command
 

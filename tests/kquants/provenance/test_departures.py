@@ -15,9 +15,9 @@ import gguf_py
 from gguf_py import Field, KQuantsError, ValueType
 from kquants.filetypes import FILE_TYPES
 from kquants.imatrix import Imatrix
-from kquants.provenance import ANOTHER_ARITHMETIC, DAMAGED, OTHER_WEIGHTS, OTHERWISE
+from kquants.provenance.departures import ANOTHER_ARITHMETIC, DAMAGED, OTHER_WEIGHTS, OTHERWISE
+from kquants.provenance.recipe import Recipe
 from kquants.quantizer import Options
-from kquants.recipe import Recipe
 from kquants.rules import Wishes
 
 from .small import flip, proof, quantized, write_source

@@ -17,8 +17,8 @@ import gguf_py
 from gguf_py import Field, KQuantsError, ValueType, shards, tensor_type
 from kquants.filetypes import FILE_TYPES
 from kquants.imatrix import Imatrix
+from kquants.provenance.recipe import Recipe
 from kquants.quantizer import Options
-from kquants.recipe import Recipe
 from kquants.rules import Wishes
 
 from .small import SHAPES, flip, proof, quantized

@@ -1,128 +1,32 @@
-"""How a file was quantized: the recipe, and how it is read off the file and the source it is said to come from."""
+"""The recipe of a file, read off the file and the source that it is said to come from."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gguf_py import Field, KQuantsError, Tensor, ValueType, tensor_type
+from gguf_py import KQuantsError, Tensor, ValueType
 from gguf_py.shards import COUNT, NUMBER, TENSORS, ShardSet
 
-from .filetypes import COPY, FILE_TYPES, GUESSED, file_type
-from .imatrix import Imatrix
-from .plan import Item, Plan, of_tensors
-from .quantizer import Options, quantize_model
-from .recode import convert_rows, decode, encoder, takes_weights
-from .rules import Wishes
-from .source import Source
+from ..filetypes import COPY, FILE_TYPES, GUESSED, file_type
+from ..imatrix import Imatrix
+from ..plan import Item, Plan, of_tensors
+from ..recode import convert_rows, decode, encoder, takes_weights
+from ..source import Source
+from .recipe import LONGEST, OVERRIDABLE, Recipe, planned
 
-OVERRIDABLE = {
-    "int": ValueType.UINT32,
-    "float": ValueType.FLOAT32,
-    "bool": ValueType.BOOL,
-    "str": ValueType.STRING,
-}
-"""What ``--override-kv`` calls the types that it can set."""
-LONGEST = 127
-"""Bytes of a text that ``--override-kv`` can set."""
 FILE_TYPE = "general.file_type"
 IMATRIX = "quantize.imatrix."
 ROWS = 16
 """Rows of a tensor that are looked at to see whether the importance matrix was used for it."""
 LAYER = re.compile(r"blk\.(\d+)\.")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to quantize: what ``kquants quantize`` is told besides the files."""
-
-    file_type: str
-    pure: bool = False
-    leave_output: bool = False
-    output_type: str | None = None
-    embedding_type: str | None = None
-    tensor_types: Mapping[str, str] = field(default_factory=dict)
-    """Types of single tensors, by name."""
-    prune_layers: tuple[int, ...] = ()
-    overrides: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
-    """Metadata that takes the place of the source's, by key: ``int``, ``float``, ``bool`` or ``str``, and the value."""
-    include_weights: tuple[str, ...] = ()
-    exclude_weights: tuple[str, ...] = ()
-    keep_split: bool = False
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Recipe:
-        """From what ``asdict`` gave, through JSON; raises TypeError when a value is not what it should be."""
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
-        made = cls(**values)
-        for name, default in asdict(cls("")).items():
-            found = getattr(made, name)
-            if not isinstance(found, str if default is None else type(default)) and found is not default:
-                raise TypeError(f"{name} is {found!r}")
-        overrides = {key: (str(kind), value) for key, (kind, value) in made.overrides.items()}
-        try:
-            for key, (kind, value) in overrides.items():
-                Field.of(key, value, OVERRIDABLE[kind])
-        except KQuantsError as fault:
-            raise TypeError(str(fault)) from None
-        return replace(made, overrides=overrides)
-
-    def options(self, imatrix: Imatrix | None) -> Options:
-        """As the quantizer takes it."""
-        wishes = Wishes(
-            self.pure,
-            self.leave_output,
-            None if self.output_type is None else tensor_type(self.output_type),
-            None if self.embedding_type is None else tensor_type(self.embedding_type),
-            tuple((re.compile(f"^{re.escape(n)}$"), tensor_type(t)) for n, t in self.tensor_types.items()),
-        )
-        return Options(
-            wishes,
-            None if imatrix is None else imatrix.only(self.include_weights, self.exclude_weights),
-            overrides=tuple(Field.of(key, value, OVERRIDABLE[kind]) for key, (kind, value) in self.overrides.items()),
-            prune_layers=self.prune_layers,
-            allow_requantize=True,
-            keep_split=self.keep_split,
-        )
-
-    def arguments(self) -> list[str]:
-        """As the command takes it, after the names of the files."""
-        said = [self.file_type]
-        said += ["--pure"] if self.pure else []
-        said += ["--leave-output-tensor"] if self.leave_output else []
-        said += ["--output-tensor-type", self.output_type] if self.output_type else []
-        said += ["--token-embedding-type", self.embedding_type] if self.embedding_type else []
-        for name, kind in self.tensor_types.items():
-            said += ["--tensor-type", f"^{re.escape(name)}$={kind}"]
-        said += ["--prune-layers", ",".join(map(str, self.prune_layers))] if self.prune_layers else []
-        for key, (kind, value) in self.overrides.items():
-            said += ["--override-kv", f"{key}={kind}:{_spelled(kind, value)}"]
-        for name in self.include_weights:
-            said += ["--include-weights", name]
-        for name in self.exclude_weights:
-            said += ["--exclude-weights", name]
-        return said + (["--keep-split"] if self.keep_split else [])
-
-
-def _spelled(kind: str, value: Any) -> str:
-    if kind == "bool":
-        return "true" if value else "false"
-    return str(np.float32(value)) if kind == "float" else str(value)
-
-
-def planned(model: ShardSet, source: ShardSet, recipe: Recipe, imatrix: Imatrix | None) -> Plan:
-    """The plan that makes ``model`` from ``source``; its path is of no matter."""
-    return quantize_model(source, model.path, recipe.file_type, recipe.options(imatrix))
-
-
-# --------------------------------------------------------------------------------------------------- reading it off
 
 
 def infer(model: ShardSet, source: ShardSet, imatrix: Imatrix | None = None) -> Recipe:
