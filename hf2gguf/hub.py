@@ -12,6 +12,7 @@ from gguf_py import KQuantsError
 from .checkpoint import PARTS
 
 _ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_CONFIGS = ("config.json", "params.json")
 _BESIDE = ["LICENSE*", "*.json", "*.md", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 """What is fetched besides the weights."""
 
@@ -49,7 +50,11 @@ def _cached(hub_id: str, revision: str | None) -> Path | None:
         commit = (model / "refs" / (revision or "main")).read_text("ascii").strip()
     except (OSError, ValueError):
         commit = revision or ""
-    snapshots = [s for s in model.glob("snapshots/*") if s.name.startswith(commit) and (s / "config.json").is_file()]
+    snapshots = [
+        snapshot
+        for snapshot in model.glob("snapshots/*")
+        if snapshot.name.startswith(commit) and any((snapshot / name).is_file() for name in _CONFIGS)
+    ]
     if len(snapshots) > 1:
         names = ", ".join(sorted(f"{hub_id}@{s.name[:12]}" for s in snapshots))
         raise KQuantsError(f"{hub_id}: {len(snapshots)} snapshots are in the local cache, expected one of {names}")

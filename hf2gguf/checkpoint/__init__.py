@@ -26,7 +26,11 @@ from .plain import plain
 from .settings import quantization
 from .stored import Stored
 
-__all__ = ["Checkpoint", "DecodedTensors", "Source", "Stored", "open"]
+__all__ = ["MISTRAL", "Checkpoint", "DecodedTensors", "Source", "Stored", "open"]
+
+
+MISTRAL = "MistralFormat"
+"""The class of a model in Mistral's own form, which names none."""
 
 
 class Checkpoint(AbstractContextManager["Checkpoint"]):
@@ -48,8 +52,10 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """``config.json`` as it stands; raises KQuantsError when there is none."""
+        """``config.json`` as it stands, or Mistral's own ``params.json``; raises KQuantsError when there is neither."""
         config = self.json("config.json")
+        if config is None and "hidden_dim" in (params := self.json("params.json") or {}):
+            return params | {"architectures": [MISTRAL]}
         if config is None:
             raise KQuantsError(f"{self.dir}: has no config.json, expected the folder of a Hugging Face checkpoint")
         return config

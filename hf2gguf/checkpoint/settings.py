@@ -18,7 +18,7 @@ _ALONE = (("quantize_config.json", "gptq", "bits"), ("quant_config.json", "awq",
 
 def quantization(folder: Folder) -> Mapping[str, Any] | None:
     """The settings with their ``quant_method``, or None when no weight is quantized."""
-    config = folder.json("config.json") or {}
+    config = folder.json("config.json") or folder.json("params.json") or {}
     found = _in_config(config)
     modelopt = folder.json("hf_quant_config.json") or {}
     producer, said = modelopt.get("producer"), modelopt.get("quantization")
@@ -35,6 +35,9 @@ def quantization(folder: Folder) -> Mapping[str, Any] | None:
 
 
 def _in_config(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    own = config.get("quantization")
+    if isinstance(own, Mapping) and own.get("qformat_weight") == "fp8_e4m3":  # Mistral's own form
+        return {"quant_method": "fp8"}
     for level in (config, config.get("text_config")):
         for key in ("quantization_config", "compression_config"):
             found = level.get(key) if isinstance(level, Mapping) else None

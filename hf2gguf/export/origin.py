@@ -16,6 +16,7 @@ from gguf_py import GGUFFile, KQuantsError
 from kquants.source import Source
 
 from .. import definition as definitions
+from ..checkpoint import MISTRAL
 from ..definition import Definition
 from ..expression import parse
 from . import blocks, names, tokenizer
@@ -117,7 +118,8 @@ def _origins(given: Given) -> Iterator[Origin]:
 
 @cache
 def _pages() -> tuple[Definition, ...]:
-    return tuple(definitions.load(path) for path in dict.fromkeys(definitions.classes().values()))
+    known = definitions.classes()
+    return tuple(definitions.load(path) for path in dict.fromkeys(known[name] for name in known if name != MISTRAL))
 
 
 def pages(file: GGUFFile) -> list[Definition]:

@@ -163,6 +163,7 @@ SCHEMES: dict[str, Scheme] = {
     "dots3": partial(bpe.fields, ids={"eot": "<|endofassistant|>"}),
     "hunyuan": _hunyuan,
     "tekken": tekken.fields,
+    "mistral": partial(tekken.fields, own_template=True),
     "qwen": _ranked(tiktoken.qwen),
     "kimi": _ranked(tiktoken.kimi),
     "kimi-linear": _ranked(tiktoken.kimi_linear),

@@ -37,8 +37,11 @@ def byte_letters() -> list[str]:
     return [chr(code[byte]) for byte in range(256)]
 
 
-def fields(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    """The vocabulary of ``tekken.json`` (scheme ``tekken``); raises KQuantsError when there is none."""
+def fields(checkpoint: Checkpoint, config: Mapping[str, Any], own_template: bool = False) -> Fields:
+    """The vocabulary of ``tekken.json`` (scheme ``tekken``); raises KQuantsError when there is none.
+
+    With ``own_template`` a template in the folder comes before the one that the version has.
+    """
     path = checkpoint.path("tekken.json")
     if path is None:
         raise KQuantsError(f"{checkpoint.dir}: has no tekken.json, expected Mistral's tokenizer")
@@ -66,7 +69,7 @@ def fields(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     found["{arch}.vocab_size"] = Field.of("{arch}.vocab_size", size, ValueType.UINT32)
     put(found, "add_bos_token", True, ValueType.BOOL)
     put(found, "add_eos_token", False, ValueType.BOOL)
-    template = _template(checkpoint, str(settings.get("version")))
+    template = _template(checkpoint, str(settings.get("version")), own_template)
     if template is not None:
         found["tokenizer.chat_template"] = Field.of("tokenizer.chat_template", template)
     return found
@@ -86,13 +89,13 @@ def merges(ranks: Mapping[bytes, int]) -> list[str]:
     return found
 
 
-def _template(checkpoint: Checkpoint, version: str) -> str | None:
+def _template(checkpoint: Checkpoint, version: str, own: bool) -> str | None:
+    name, jinja = _BUNDLED.get(version), checkpoint.path("chat_template.jinja")
+    if jinja is not None and (own or (version not in _TEMPLATES and (name is None or checkpoint.path(name) is None))):
+        return text_of(jinja)
     if version in _TEMPLATES:
         return _TEMPLATES[version]
-    own, jinja = _BUNDLED.get(version), checkpoint.path("chat_template.jinja")
-    if jinja is not None and (own is None or checkpoint.path(own) is None):
-        return text_of(jinja)
-    if own is not None:
-        return bundled(checkpoint, own)
+    if name is not None:
+        return bundled(checkpoint, name)
     warnings.warn(f"{checkpoint.dir}: no chat template for tekken {version}, the file will have none", stacklevel=2)
     return None

@@ -166,7 +166,7 @@ def values(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     if dtype == "I64" and (end := name.rpartition(".")[2]) in _WHOLE:
         return rng.integers(*_WHOLE[end], shape) if end == "tid2eid" else np.arange(*_WHOLE[end])
     kind = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "F64": np.float64, "I64": np.int64}[dtype]
-    return made.astype(kind)
+    return np.asarray(made).astype(kind)
 
 
 def save(path: Path, tensors: dict[str, tuple[str, NDArray[Any]]]) -> None:
@@ -199,9 +199,10 @@ TOKENIZERS: dict[str, dict[str, Path]] = {
 
 
 def write(model: Model, folder: Path) -> Path:
-    """The checkpoint as a folder, which is made."""
+    """The checkpoint as a folder, which is made; without a class it is in Mistral's own form."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(model.config, indent=2), "utf-8")
+    hub = "architectures" in model.config
+    (folder / ("config.json" if hub else "params.json")).write_text(json.dumps(model.config, indent=2), "utf-8")
     for name, source in TOKENIZERS[model.tokenizer].items():
         shutil.copyfile(source, folder / name)
     for name, text in model.files.items():
@@ -211,9 +212,10 @@ def write(model: Model, folder: Path) -> Path:
     for name, shape in model.tensors.items():
         dtype = next((d for end, d in model.dtypes.items() if name.endswith(end)), model.dtype)
         made[name] = dtype, values(name, shape, dtype)
-        made[name][1][model.zeros.get(name, [])] = 0
+        if name in model.zeros:
+            made[name][1][model.zeros[name]] = 0
     if model.shards == 1:
-        save(folder / "model.safetensors", made)
+        save(folder / ("model.safetensors" if hub else "consolidated.safetensors"), made)
         return folder
     weight_map: dict[str, str] = {}
     for i in range(model.shards):

@@ -6,11 +6,13 @@ an older form of the same, has the configuration and the tensors' names that com
 
 from __future__ import annotations
 
+import json
 import re
+from base64 import b64encode
 from dataclasses import replace
 from typing import Any
 
-from .models import BPE, HIDDEN, LAYERS, SIZE, WIDE, Model, Shapes, linear, norm
+from .models import BPE, HIDDEN, LAYERS, SIZE, SP, WIDE, Model, Shapes, linear, norm
 from .zoo import ZOO
 from .zoo.mixing import world
 
@@ -207,3 +209,38 @@ for name, of, template, beside_it in (
     ("minimax-templated", "tiny-minimax-text", "MiniMax-M1", {}),
 ):
     SIBLINGS[name] = replace(ZOO[of], files=beside_it | {f"{template}.jinja": OWN}, outtypes=("f16",))
+
+
+def tekken(version: str, *specials: str) -> dict[str, str]:
+    """A small ``tekken.json``: the bytes and some pairs, behind special tokens."""
+    tokens = [bytes([i]) for i in range(256)] + [a + b for a in (b" ", b"t", b"h", b"e") for b in (b"t", b"h", b"e")]
+    vocab = [{"rank": i, "token_bytes": b64encode(t).decode(), "token_str": None} for i, t in enumerate(tokens)]
+    config = {"pattern": r"\p{L}+|\P{L}", "num_vocab_tokens": len(vocab), "default_vocab_size": len(vocab) + 24,
+        "default_num_special_tokens": 24, "version": version}  # fmt: skip
+    said = [{"rank": i, "token_str": token, "is_control": True} for i, token in enumerate(specials)]
+    return {"tekken.json": json.dumps({"config": config, "vocab": vocab, "special_tokens": said or None})}
+
+
+# Mistral's own form
+PARAMS: dict[str, Any] = {"dim": HIDDEN, "n_layers": LAYERS, "head_dim": SIZE, "hidden_dim": WIDE, "n_heads": 4,
+    "n_kv_heads": 2, "rope_theta": 1000000.0, "norm_eps": 1e-5, "vocab_size": 292, "tied_embeddings": False,
+    "max_position_embeddings": 4096}  # fmt: skip
+META = {n: tuple(292 if d == SP else d for d in s) for n, s in ZOO["llama-by-meta"].tensors.items()}
+YARN = {"original_max_position_embeddings": 1024, "factor": 4, "beta": 32, "alpha": 1, "apply_scale": False}
+SPECIALS = """<unk> <s> </s> [INST] [/INST] [AVAILABLE_TOOLS] [/AVAILABLE_TOOLS] [TOOL_RESULTS] [/TOOL_RESULTS]
+    [TOOL_CALLS] [IMG] <pad> [IMG_BREAK] [IMG_END] [PREFIX] [MIDDLE] [SUFFIX] [SYSTEM_PROMPT] [/SYSTEM_PROMPT]
+    [TOOL_CONTENT] [ARGS] [CALL_ID]""".split()
+PICTURE = {"vision_encoder.transformer.layers.0.attention.wq.weight": (8, 8), "patch_merger.merging_layer.weight":
+    (8, 8), "vision_language_adapter.w_in.weight": (8, 8)}  # fmt: skip
+SCALED = {n.replace(".weight", f".qscale_{what}"): () for n in META if ".attention.w" in n or ".feed_forward.w" in n
+    for what in ("act", "weight")}  # fmt: skip
+for name, params, tensors, files, dtypes in (
+    ("mistral-own-v3", {}, {}, tekken("v3"), {}),
+    ("mistral-own-v7", {}, PICTURE, tekken("v7", *SPECIALS) | {"chat_template.jinja": OWN}, {}),
+    ("mistral-own-v13", {"yarn": YARN, "llama_4_scaling": {"original_max_position_embeddings": 1024, "beta": 0.1}},
+        {}, tekken("v13", *SPECIALS) | {"unsloth-mistral-Devstral-Small-2507.jinja": OWN}, {}),
+    ("mistral-own-fp8", {"quantization": {"qformat_weight": "fp8_e4m3"}, "yarn": YARN | {"apply_scale": True}},
+        SCALED, tekken("v3"), {"qscale_act": "F32", "qscale_weight": "F32"}
+        | {n: "F8_E4M3" for n in META if n.replace(".weight", ".qscale_weight") in SCALED}),
+):  # fmt: skip
+    SIBLINGS[name] = Model(PARAMS | params, META | tensors, "none", files=files, outtypes=("f16",), dtypes=dtypes)
