@@ -6,8 +6,9 @@
 from . import atomic
 from .copying import rewrite
 from .errors import KQuantsError
+from .file import GGUFFile, Metadata, Tensor
 from .layout import Layout, TensorInfo, lay_out
-from .reader import GGUFFile, Metadata, Tensor, open
+from .reader import open
 from .shards import ShardSet, open_shards
 from .strings import Strings
 from .types import TENSOR_TYPES, TensorType, ValueType, tensor_type

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from .atomic import copy_range, replacing, write_all
 from .errors import KQuantsError
+from .file import GGUFFile, Tensor
 from .layout import Layout, lay_out, stated_alignment
-from .reader import GGUFFile, Tensor
 from .values import Field
 
 _PAGE = 4096

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .types import ValueType
 
 if TYPE_CHECKING:
-    from .reader import GGUFFile
+    from .file import GGUFFile
     from .shards import ShardSet
     from .values import Field
 

@@ -10,8 +10,9 @@ from http.client import HTTPException, HTTPResponse
 from urllib.parse import urlsplit, urlunsplit
 
 from .errors import KQuantsError
+from .file import GGUFFile
 from .input import Head
-from .reader import GGUFFile, parse
+from .reader import parse
 from .shards import ShardSet, gather
 
 _FIRST = 1 << 20

@@ -17,8 +17,8 @@ from types import MappingProxyType, TracebackType
 
 from .copying import write_layouts
 from .errors import KQuantsError
+from .file import GGUFFile, Metadata, Tensor
 from .layout import Layout, TensorInfo, lay_out, padded
-from .reader import GGUFFile, Metadata, Tensor
 from .reader import open as open_file
 from .types import ValueType
 from .values import ByteOrder, Field

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gguf_py.errors import KQuantsError
-from gguf_py.reader import GGUFFile
+from gguf_py.file import GGUFFile
 from gguf_py.shards import ShardSet
 
 from .plan import Plan

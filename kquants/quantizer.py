@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from gguf_py.errors import KQuantsError
+from gguf_py.file import GGUFFile
 from gguf_py.layout import TensorInfo, lay_out
-from gguf_py.reader import GGUFFile
 from gguf_py.shards import COUNT, NUMBER, TENSORS, ShardSet, as_ggml, shard_path
 from gguf_py.strings import to_bytes
 from gguf_py.types import TensorType, ValueType

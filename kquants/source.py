@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gguf_py.errors import KQuantsError
+from gguf_py.file import Tensor
 from gguf_py.input import InputFile
-from gguf_py.reader import Tensor
 from gguf_py.types import TensorType
 
 Bytes = NDArray[np.uint8]
