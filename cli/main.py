@@ -6,7 +6,8 @@ import importlib
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -125,6 +126,7 @@ def main() -> None:
     warnings.showwarning = _tell
     try:
         kquants.main(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as wrong:
@@ -142,3 +144,19 @@ def main() -> None:
     except MemoryError:
         click.echo("kquants: there is not enough memory", err=True)
         sys.exit(1)
+
+
+def program() -> NoReturn:
+    """The ``kquants`` script: ``main``, after which the process ends at once, without taking itself apart.
+
+    That would cost as much as reading a header, or more where kernels were loaded, and nothing is left to do: files
+    are closed and threads joined by those who began them.
+    """
+    status: object = 0
+    try:
+        main()
+    except SystemExit as stop:
+        status = stop.code
+    with suppress(OSError):  # a pipe that nobody reads any more
+        sys.stdout.flush()
+    os._exit(status if isinstance(status, int) else status is not None)

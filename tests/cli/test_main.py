@@ -97,3 +97,13 @@ def test_a_command_that_is_misspelled() -> None:
 def test_every_command_explains_itself_with_examples(name: str) -> None:
     told = done(name, "--help")
     assert f"Usage: kquants {name}" in told and f"\n    kquants {name}" in told.replace('eval "$(', "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_written_is_told() -> None:
+    """The process ends without Python's own last words, so that what was said must be out before."""
+    with Path("/dev/full").open("w") as full:
+        asked = [COMMAND, "inspect", FIXTURES / "gguf" / "model.gguf"]
+        result = subprocess.run(asked, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "kquants: no space left on device\n"
