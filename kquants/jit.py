@@ -66,6 +66,13 @@ def inlined(function: F) -> F:
     return cast(F, njit(**_OPTIONS)(function))
 
 
+def forced(function: F) -> F:
+    """As ``inlined``, also where LLVM would rather call it, and hand what it needs over in memory."""
+    from numba import njit
+
+    return cast(F, njit(**_OPTIONS, forceinline=True)(function))
+
+
 class Kernel:
     """A function of arrays and numbers that is compiled, or loaded from disk, when it is first called.
 

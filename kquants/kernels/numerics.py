@@ -33,9 +33,9 @@ _MAGIC = np.float32(12582912.0)
 SIGN = np.int32(-(2**31))
 F32 = np.float32
 
-INSIDE, LOW, NEAR, ANYWHERE = 0, 1, 2, 3
-"""Where numbers that become levels are: none needs to be held to the range; none needs to be held to its lower end and
-they are in ``level_within``'s reach; they are in its reach; unknown."""
+INSIDE, NOT_BELOW, NEAR, ANYWHERE = 0, 1, 2, 3
+"""Where numbers that become levels are: all nearest to integers of the range; none to one below it, and in
+``level_within``'s reach; in its reach; unknown."""
 _FAR = F32(2.0**21)
 """Numbers below this are in that reach."""
 
@@ -72,20 +72,6 @@ def level_within(x: Any, lowest: int, highest: int) -> Any:
 
 
 @inlined
-def are_inside(one: Any, other: Any, lowest: int, highest: int) -> bool:
-    """Whether, in every lane, all numbers between two are nearest to integers from ``lowest`` to ``highest``."""
-    low, high = F32(lowest) - F32(0.5), F32(highest) + F32(0.5)
-    return not any_lane(~((one > low) & (one < high) & (other > low) & (other < high)))
-
-
-@inlined
-def are_above(one: Any, other: Any, lowest: int) -> bool:
-    """Whether, in every lane, all numbers between two are nearest to integers from ``lowest`` on."""
-    low = F32(lowest) - F32(0.5)
-    return not any_lane(~((one > low) & (other > low)))
-
-
-@inlined
 def are_near(one: Any, other: Any) -> bool:
     """Whether, in every lane, all numbers between two are in ``level_within``'s reach."""
     return not any_lane(~((abs(one) < _FAR) & (abs(other) < _FAR)))
@@ -93,10 +79,10 @@ def are_near(one: Any, other: Any) -> bool:
 
 @inlined
 def level_by(where: int, x: Any, lowest: int, highest: int) -> Any:
-    """As ``level``, for lanes that are INSIDE the range from ``lowest`` to ``highest``, LOW, NEAR or ANYWHERE."""
+    """As ``level``, for lanes that are INSIDE the range between two integers, NOT_BELOW it, NEAR or ANYWHERE."""
     if where == INSIDE:
         return nearest(x)
-    if where == LOW:
+    if where == NOT_BELOW:
         return nearest(minimum(x, highest))
     return level_within(x, lowest, highest) if where == NEAR else level(x, lowest, highest)
 

@@ -14,12 +14,14 @@ import numpy as np
 
 from ..jit import inlined
 from .lanes import any_lane, as_type, maximum, minimum, scratch_like, select, zero_of
-from .numerics import ANYWHERE, INSIDE, NEAR, are_inside, level, level_by, level_within, nearest_int
+from .numerics import ANYWHERE, INSIDE, NEAR, NOT_BELOW, level, level_by, level_within, nearest_int
 
 F32 = np.float32
 
 ALL_ZERO = F32(1e-15)
 """A sub-block with no number as large as this is taken for zero."""
+LARGE = F32(1e30)
+"""A sub-block with no number as large as this has levels within reach, whatever the cut."""
 
 
 @inlined
@@ -50,16 +52,23 @@ def fit_scale(x: Any, at: int, weight: Any, weight_at: int, n: int, top: int, fi
         v = x[at + i]
         least, high = minimum(v, least), maximum(v, high)
         product[i] = weight[weight_at + i] * v
+    other = select(most > 0.0, least, high)  # the largest on the other side, if there is one
+    tame = finite and not any_lane(~(size < LARGE))
     best, scale, best_cut = zero_of(x), zero_of(x), zero_of(x)
     for turn in range(19):
         k = 0 if turn == 0 else turn - 10 + (turn > 9)  # 0 first, then -9 to -1 and 1 to 9
-        cut = -F32(F32(top) + F32(F32(0.1) * F32(k))) / most
-        if not finite:
+        reach = F32(F32(top) + F32(F32(0.1) * F32(k)))  # how far from 0 the levels are at most
+        cut = -reach / most
+        above = any_lane(~(cut * other < F32(top) - F32(0.5)))
+        below = reach > F32(top) + F32(0.49)
+        if not tame:
             sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, ANYWHERE)
-        elif are_inside(cut * least, cut * high, -top, top - 1):
-            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, INSIDE)
-        else:
+        elif below:
             sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, NEAR)
+        elif above:
+            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, NOT_BELOW)
+        else:
+            sum_xl, sum_l2 = _sum_products(x, at, weight, weight_at, product, n, top, cut, INSIDE)
         if turn == 0:
             scale = select(sum_l2 != 0.0, sum_xl / sum_l2, F32(0.0))
             best = scale * sum_xl

@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import inlined
+from ..jit import forced, inlined
 from .lanes import any_lane, maximum, minimum, scratch_like, select, zero_of
-from .numerics import ANYWHERE, INSIDE, LOW, NEAR, are_above, are_inside, are_near, level, level_by, level_within
+from .numerics import ANYWHERE, INSIDE, NEAR, NOT_BELOW, are_near, level, level_by, level_within
 
 F32 = np.float32
+
+TINY = F32(1e-30)
+"""A cut above this has cut a range that is a number, and not beyond 1e32."""
 
 
 @inlined
@@ -57,8 +60,9 @@ def fit_scale_and_min(
     best = _error(x, at, weight, n, scale, low, levels, mad)
     best_cut, best_low = cut, low
     for k in range(steps + 1):
-        cut = select(flat, F32(0.0), F32(F32(first + F32(step * F32(k))) + F32(top)) / (high - low))
-        sum_l, sum_l2, sum_xl = _cut_levels(x, at, weight, n, top, cut, low, least, high, levels)
+        parts = F32(F32(first + F32(step * F32(k))) + F32(top))
+        cut = select(flat, F32(0.0), parts / (high - low))
+        sum_l, sum_l2, sum_xl = _cut_levels(x, at, weight, n, top, parts, cut, low, least, high, levels)
         determinant = sum_w * sum_l2 - sum_l * sum_l
         this_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant
         this_low = (sum_l2 * sum_x - sum_l * sum_xl) / determinant
@@ -77,13 +81,14 @@ def fit_scale_and_min(
     return select(flat, F32(0.0), scale), -select(flat, flat_low, low), best_cut, best_low
 
 
-@inlined
+@forced
 def _cut_levels(
     x: Any,
     at: int,
     weight: Any,
     n: int,
     top: int,
+    parts: Any,
     cut: Any,
     low: Any,
     least: Any,
@@ -91,33 +96,37 @@ def _cut_levels(
     levels: Any,
 ) -> Any:
     """The levels of a cut, and their weighted sums: of levels, of their squares, of their products with the numbers."""
-    one, other = cut * (least - low), cut * (high - low)
-    if are_inside(one, other, 0, top):
-        return _sum_levels(x, at, weight, n, top, cut, low, levels, INSIDE)
-    if are_near(one, other):
-        if are_above(one, other, 0):
-            return _sum_levels(x, at, weight, n, top, cut, low, levels, LOW)
+    first = cut * (least - low)
+    # The last number is ``parts`` away from low, as far as the range between them is a plain number; that is seen in
+    # the cut, and looking at the smaller of two numbers costs less than at each.
+    if not any_lane(~(minimum(cut, first + F32(0.5)) > TINY)):
+        if parts < F32(top) + F32(0.49):
+            return _sum_levels(x, at, weight, n, top, cut, low, levels, INSIDE)
+        return _sum_levels(x, at, weight, n, top, cut, low, levels, NOT_BELOW)
+    if are_near(first, cut * (high - low)):
         return _sum_levels(x, at, weight, n, top, cut, low, levels, NEAR)
     return _sum_levels(x, at, weight, n, top, cut, low, levels, ANYWHERE)
 
 
-@inlined
+@forced
 def _sum_levels(x: Any, at: int, weight: Any, n: int, top: int, cut: Any, low: Any, levels: Any, where: int) -> Any:
     sum_l, sum_l2, sum_xl = zero_of(x), zero_of(x), zero_of(x)
     v = x[at]  # the level of the next number is begun before this one's sums, which it would otherwise wait for
     q = level_by(where, cut * (v - low), 0, top)
-    for i in range(n):
-        levels[i] = q
-        wq = weight[i] * q
+    for i in range(1, n):
+        levels[i - 1] = q
+        wq = weight[i - 1] * q
         sum_l = sum_l + wq
         sum_l2 = sum_l2 + wq * q
         sum_xl = sum_xl + wq * v
-        v = x[at + min(i + 1, n - 1)]
+        v = x[at + i]
         q = level_by(where, cut * (v - low), 0, top)
-    return sum_l, sum_l2, sum_xl
+    levels[n - 1] = q
+    wq = weight[n - 1] * q
+    return sum_l + wq, sum_l2 + wq * q, sum_xl + wq * v
 
 
-@inlined
+@forced
 def _error(x: Any, at: int, weight: Any, n: int, scale: Any, low: Any, levels: Any, mad: bool) -> Any:
     error = zero_of(x)
     for i in range(n):
