@@ -121,12 +121,16 @@ def derive(
 
 def compile_kernels(plan: Plan, progress: Progress) -> None:
     """Compile what the plan needs and no earlier run has compiled, saying so because it takes seconds."""
+    from .finite import EXPONENTS, first_not_finite, first_not_finite_half, round_to_half
     from .jit import missing
     from .recode import kernels
 
     jobs = _jobs(plan)
     pairs = {(job.stored.type, item.info.type, item.imatrix is not None) for job in jobs for item in job.items}
-    todo = missing(kernels(sorted(pairs, key=str)))
+    halves = {job.stored.type.name in EXPONENTS for job in jobs if not job.rounded}
+    checks = [first_not_finite_half if half else first_not_finite for half in sorted(halves)]
+    rounding = [round_to_half] if any(job.rounded for job in jobs) else []
+    todo = missing([*kernels(sorted(pairs, key=str)), *checks, *rounding])
     if todo:
         progress.note(f"compiling {len(todo)} {'kernels' if len(todo) > 1 else 'kernel'} for this processor, once")
         for kernel in todo:
