@@ -124,8 +124,9 @@ class _Lines:
 def _bar(out: Any) -> Any:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+    width = max(12, min(32, out.width - 40))  # of the name, so that a narrow terminal has room for the time left
     return Progress(
-        TextColumn("{task.description:32.32}", markup=False),
+        TextColumn(f"{{task.description:{width}.{width}}}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),

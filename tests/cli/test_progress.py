@@ -20,10 +20,10 @@ from tests.kquants.models import sparse
 pty = pytest.importorskip("pty", reason="this system has no pseudo terminals")
 
 
-def on_a_terminal(*arguments: str | Path) -> str:
-    """What the command, which must succeed, writes to a terminal of 80 columns."""
+def on_a_terminal(*arguments: str | Path, columns: int = 80) -> str:
+    """What the command, which must succeed, writes to a terminal."""
     ours, its = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     run = subprocess.Popen([COMMAND, *arguments], stdout=its, stderr=its, stdin=its, env=environment)
     os.close(its)
     said = b""
@@ -37,9 +37,11 @@ def on_a_terminal(*arguments: str | Path) -> str:
     return said.decode()
 
 
-def test_a_bar_with_rate_and_time_left_on_a_terminal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_bar_with_rate_and_time_left_on_a_terminal(tmp_path: Path, columns: int) -> None:
     sparse(tmp_path / "in.gguf", (1 << 13, 1 << 14))
-    said = on_a_terminal("quantize", "--threads", "1", tmp_path / "in.gguf", tmp_path / "out.gguf", "Q4_0")
+    arguments = ("quantize", "--threads", "1", tmp_path / "in.gguf", tmp_path / "out.gguf", "Q4_0")
+    said = on_a_terminal(*arguments, columns=columns)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said)
     assert re.search(r"token_embd\.weight .*━.* \d+% [\d,]+ M weights/s \d:\d\d:\d\d", shown)
     assert said.rfind("\x1b[?25h") > said.rfind("\x1b[?25l") >= 0, "the cursor is there again"
