@@ -19,8 +19,9 @@ def size(text: str) -> int | None:
 
 
 def test_sizes() -> None:
-    given = ("4.5GiB", "700MB", "2G", "1k", "3 MiB", "1.5T", "12")
-    assert [size(text) for text in given] == [4831838208, 700000000, 2 * 10**9, 1000, 3 << 20, 15 * 10**11, 12]
+    given = {"12": 12, "1k": 1000, "700MB": 700_000_000, "2G": 2 * 10**9, "1.5T": 15 * 10**11}
+    given |= {"4KiB": 4096, "3 MiB": 3 << 20, "4.5GiB": 4831838208, "2tib": 2 << 40}
+    assert {text: size(text) for text in given} == given
     for text in ("", "much", "0M", "-1G", "1X", "G"):
         with pytest.raises(click.BadParameter, match="no size such as"):
             size(text)

@@ -152,6 +152,8 @@ def test_what_fits_is_changed_in_place(tmp_path: Path) -> None:
         assert _changed(path, text) is fits
         if fits:
             assert path.read_bytes() == other.read_bytes()
+    with gguf_py.open(path) as file:
+        assert copying.in_place_span(file, copying.plan_rewrite(file)) == (0, 0), "nothing changes"
     assert path.stat().st_ino == inode
     assert not _changed(path, "general.name=" + 100 * "much longer")
 

@@ -81,6 +81,7 @@ def test_strings_are_a_sequence() -> None:
     assert isinstance(strings, Strings)
     assert list(strings) == words == [strings[i] for i in range(len(words))]
     assert strings[-1] == "🦙" and strings[1:3] == words[1:3] and strings == words and strings != words[:-1]
+    assert strings != Field.of("k", [*words[:-1], "🐪"]).value and strings == Field.of("k", words).value
     assert "🦙" in strings and strings.index("a") == 1
     with pytest.raises(IndexError):
         strings[5]
