@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, Literal
 
 from . import strings
@@ -115,7 +114,7 @@ class Field:
         if self.item in DTYPES:
             return list(struct.unpack_from(f"{self._order}{count}{_LETTERS[DTYPES[self.item]]}", body))
         if self.item is ValueType.STRING:
-            return list(islice(Strings(body, count, self._order), count))
+            return Strings(body, count, self._order)[:]
         return list(_nested(body, count, self._order))
 
     def renamed(self, key: str) -> Field:
