@@ -1,9 +1,7 @@
 """The one executor: pieces of tensors through a thread pool, in bounded memory, to files that are whole or not there.
 
-A piece is small enough for a core's caches and large enough that calling kernels for it costs little. One thread reads
-it, decodes it to float32, looks for what is not a number, encodes it and writes it where the plan says; the kernels,
-the reading and the writing all release the GIL, so the threads overlap. What is written does not depend on how many
-there are.
+One thread makes a piece (see ``pieces``) and writes it where the plan says; the kernels, the reading and the writing
+all release the GIL, so the threads overlap. What is written does not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -18,19 +16,15 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Protocol
 
-import numpy as np
-
 from gguf_py.atomic import replacing, write_all
 from gguf_py.errors import KQuantsError
 
-from . import journal
+from . import journal, pieces
 from .arrays import cores
 from .buffers import Buffers
+from .pieces import Job, jobs_of, kernels_of, make
 from .plan import Item, Plan
-from .source import Bytes, Floats, Source
-
-PIECE = 1 << 19
-"""Weights of a piece; a multiple of every block. A row that is longer is a piece of its own where it cannot be cut."""
+from .source import Bytes, Source
 
 
 class Progress(Protocol):
@@ -72,7 +66,7 @@ def execute(
     if progress is not None:
         compile_kernels(plan, progress)
     start = time.perf_counter()
-    word = journal.digest(plan, PIECE)
+    word = journal.digest(plan, pieces.PIECE)
     keep = KeyboardInterrupt if resume else ()
     with ExitStack() as files:
         handles = [
@@ -90,7 +84,7 @@ def execute(
             data = data if turned is None else turned(item.info.type, data)
             write_all(handle, data.data, offset + lo // item.info.type.block * item.info.type.nbytes)
 
-        work = _Work(_jobs(plan), write)
+        work = _Work(jobs_of(plan), write)
         skipped = work.skip(journal.finished(handles, word) if resume and word is not None else 0)
         with journal.keeping(handles, word, work.finished):
             _run(work, threads, progress)
@@ -114,73 +108,27 @@ def derive(
     ``take(item, lo, data)`` gets the bytes of a piece whose first weight is ``lo``; it is called from several threads,
     may see the pieces in any order, and must not keep ``data``. Raises as ``execute`` does, and what ``take`` raises.
     """
-    work = _Work(_jobs(plan), take)
+    work = _Work(jobs_of(plan), take)
     _run(work, threads, progress)
     return [job.source for job in work.jobs]
 
 
 def compile_kernels(plan: Plan, progress: Progress) -> None:
     """Compile what the plan needs and no earlier run has compiled, saying so because it takes seconds."""
-    from .finite import EXPONENTS, first_not_finite, first_not_finite_half, round_to_half
     from .jit import missing
-    from .recode import kernels
 
-    jobs = _jobs(plan)
-    pairs = {(job.stored.type, item.info.type, item.imatrix is not None) for job in jobs for item in job.items}
-    halves = {job.stored.type.name in EXPONENTS for job in jobs if not job.rounded}
-    checks = [first_not_finite_half if half else first_not_finite for half in sorted(halves)]
-    rounding = [round_to_half] if any(job.rounded for job in jobs) else []
-    todo = missing([*kernels(sorted(pairs, key=str)), *checks, *rounding])
+    todo = missing(kernels_of(jobs_of(plan)))
     if todo:
         progress.note(f"compiling {len(todo)} {'kernels' if len(todo) > 1 else 'kernel'} for this processor, once")
         for kernel in todo:
             kernel.compile()
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One source, read once for all the tensors made of it, ``step`` weights at a time."""
-
-    source: Source
-    items: tuple[Item, ...]
-
-    @property
-    def rounded(self) -> bool:
-        """Whether the source rounds another one to F16, which is done here then, where the weights are in cache."""
-        return self.source.wide is not None and self.source.type.name == "F16"
-
-    @property
-    def stored(self) -> Source:
-        """What is read."""
-        wide = self.source.wide
-        return wide if wide is not None and self.rounded else self.source
-
-    @property
-    def step(self) -> int:
-        """Weights of a piece: whole rows unless the bytes can be read anywhere and no encoder looks at rows."""
-        if self.stored.extent is not None and all(item.imatrix is None for item in self.items):
-            return PIECE
-        columns = max(1, self.source.columns)
-        return max(1, PIECE // columns) * columns
-
-    @property
-    def weights(self) -> int:
-        return self.source.count * self.source.columns
-
-
-def _jobs(plan: Plan) -> list[_Job]:
-    shared: dict[int, list[Item]] = {}
-    for out in plan.outputs:
-        for item in out.items:
-            shared.setdefault(id(item.source), []).append(item)
-    return [_Job(items[0].source, tuple(items)) for items in shared.values()]
-
-
 @dataclass
 class _Work:
     """The pieces of all jobs, counted through; threads take them in order."""
 
-    jobs: list[_Job]
+    jobs: list[Job]
     take: Callable[[Item, int, Bytes], None]
     done: int = 0
     """Weights."""
@@ -229,7 +177,7 @@ class _Work:
     def total(self) -> int:
         return sum(job.weights for job in self.jobs)
 
-    def piece(self, index: int) -> tuple[_Job, int, int]:
+    def piece(self, index: int) -> tuple[Job, int, int]:
         """A job and the first and last of the weights to do."""
         at = bisect_right(self.ends, index)
         job = self.jobs[at]
@@ -261,88 +209,9 @@ def _take_turns(work: _Work) -> None:
         job, lo, hi = work.piece(index)
         work.current = job.items[0].info.name
         try:
-            _do(job, lo, hi, buffers, work.take)
+            make(job, lo, hi, buffers, work.take)
         except BaseException as fault:
             work.faults.append((index, fault))
             work.stop = True
             return
         work.finish(index, hi - lo)
-
-
-def _do(job: _Job, lo: int, hi: int, buffers: Buffers, take: Callable[[Item, int, Bytes], None]) -> None:
-    raw = _read(job.stored, lo, hi, buffers)
-    floats = _decode(job, raw, lo, hi, buffers)
-    for item in job.items:
-        kind = item.info.type
-        if floats is None or (kind == job.source.type and not job.rounded):
-            data: Bytes = raw
-        elif kind.name == "F32":
-            data = floats.view(np.uint8)
-        else:
-            data = buffers.get("out", (hi - lo) // kind.block * kind.nbytes, np.uint8)
-            _encode(item, lo, floats, data)
-        take(item, lo, data)
-
-
-def _read(source: Source, lo: int, hi: int, buffers: Buffers) -> Bytes:
-    kind = source.type
-    if source.extent is None:
-        rows = source.rows(lo // source.columns, hi // source.columns)
-        return np.ascontiguousarray(rows).reshape(-1)
-    raw: Bytes = buffers.get("raw", (hi - lo) // kind.block * kind.nbytes, np.uint8)
-    source.extent.file.read_into(raw, source.extent.offset + lo // kind.block * kind.nbytes)
-    return raw
-
-
-_INTEGERS = ("I8", "I16", "I32", "I64")
-
-
-def _decode(job: _Job, raw: Bytes, lo: int, hi: int, buffers: Buffers) -> Floats | None:
-    """The weights as float32, every one of them finite; None when they were only looked at, to be copied."""
-    from .finite import EXPONENTS, first_not_finite, first_not_finite_half, round_to_half
-    from .recode import aligned, decode
-
-    kind = job.stored.type
-    copied = not job.rounded and all(item.info.type == kind for item in job.items)
-    if copied and kind.name in _INTEGERS:
-        return None
-    at = -1
-    early = kind.name in EXPONENTS and not job.rounded  # half as many bytes to look at as when they are decoded
-    if early:
-        at = int(first_not_finite_half(raw.reshape(1, -1), EXPONENTS[kind.name]))
-        if copied and at < 0:
-            return None
-    floats: Floats
-    if kind.name == "F32" and not job.rounded:
-        floats = aligned(raw).view(np.float32)
-    else:
-        floats = buffers.get("floats", hi - lo, np.float32)
-        decode(raw, kind, floats)
-    if job.rounded:
-        at = int(round_to_half(floats.reshape(1, -1)))
-    elif not early:
-        at = int(first_not_finite(floats.reshape(1, -1)))
-    if at >= 0:
-        name, shape = job.items[0].info.name, job.source.shape
-        place = ", ".join(str(i) for i in np.unravel_index(lo + at, shape or (1,)))
-        raise KQuantsError(f"tensor {name!r}: the weight at [{place}] is {floats[at]}, expected a finite number")
-    return floats
-
-
-def _encode(item: Item, lo: int, floats: Floats, out: Bytes) -> None:
-    from .recode import encode, encoder, takes_weights
-
-    kind, columns = item.info.type, item.info.columns
-    if item.imatrix is None or not takes_weights(kind):
-        encode(floats, kind, out)
-        return
-    kernel: Callable[..., None] = encoder(kind, weighted=True)
-    rows, blocks = floats.reshape(-1, columns), out.reshape(-1, kind.row_bytes(columns))
-    first = lo // columns
-    high = item.info.shape[-2] if len(item.info.shape) > 1 else 1
-    while len(rows):  # an importance matrix belongs to one matrix (expert) of the tensor
-        matrix, within = divmod(first, high)
-        part = min(len(rows), high - within)
-        weights = item.imatrix[matrix % len(item.imatrix)]
-        kernel(rows[:part], weights, blocks[:part])
-        rows, blocks, first = rows[part:], blocks[part:], first + part

@@ -13,8 +13,7 @@ import pytest
 from hf2gguf import definition
 from hf2gguf.convert import Converted, prepare
 from hf2gguf.files import Shape, plan
-from kquants import execute as executor
-from kquants import journal
+from kquants import journal, pieces
 from kquants.execute import execute
 from kquants.plan import Plan
 from tests.command import sha256
@@ -35,7 +34,7 @@ def test_killed_and_gone_on_with(
     outtype: str, quantized: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "_EVERY", 0.001)
-    monkeypatch.setattr(executor, "PIECE", 1 << 13)
+    monkeypatch.setattr(pieces, "PIECE", 1 << 13)
     folder = write(ZOO["llama-1"], tmp_path / "model")
     made = tmp_path / "made"
     made.mkdir()

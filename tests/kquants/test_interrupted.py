@@ -17,7 +17,7 @@ import pytest
 import gguf_py
 from gguf_py import KQuantsError
 from kquants import execute as executor
-from kquants import journal
+from kquants import journal, pieces
 from kquants.execute import execute
 from kquants.plan import Plan
 from kquants.quantizer import quantize_model
@@ -90,7 +90,7 @@ def test_killed_at_a_hundred_moments_there_is_a_whole_file_or_none(
     A run that ends before its kill does not count.
     """
     monkeypatch.setattr(journal, "_EVERY", 0.002)
-    monkeypatch.setattr(executor, "PIECE", 1 << 15)
+    monkeypatch.setattr(pieces, "PIECE", 1 << 15)
     SMALL.write(tmp_path / "in.gguf")
     folder = tmp_path / "made"
     folder.mkdir()
@@ -138,7 +138,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, large: Path, after: int, mon
                 raise KeyboardInterrupt
             original(handle, data, offset)
 
-        digest = journal.digest(plan, executor.PIECE)
+        digest = journal.digest(plan, pieces.PIECE)
         assert digest is not None
         monkeypatch.setattr(executor, "write_all", write)
         with pytest.raises(KeyboardInterrupt):
@@ -146,7 +146,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, large: Path, after: int, mon
         monkeypatch.undo()
         assert [p.name[:16] for p in tmp_path.iterdir()] == ["out.gguf.partial"]
         summary = execute(plan, threads=2, resume=True)
-    assert summary.skipped == after * executor.PIECE
+    assert summary.skipped == after * pieces.PIECE
     assert sha256(tmp_path / "out.gguf") == whole
     assert [p.name for p in tmp_path.iterdir()] == ["out.gguf"]
 
