@@ -25,7 +25,7 @@ from .jit import Kernel, deferred
 
 GROUP = 256
 """Weights whose error is one figure: the largest block there is."""
-CHUNK = 4096 * GROUP
+CHUNK = 8192 * GROUP
 """Weights that are read at a time: their blocks stay in the cache, and calling kernels costs little."""
 
 Floats = npt.NDArray[np.float32]

@@ -210,10 +210,12 @@ def _scales(groups: Sums, count: int) -> list[float]:
     """Least, median and greatest root mean square of the groups of 256 weights."""
     squares = groups[1] / GROUP
     squares[-1] *= GROUP / (count - GROUP * (len(squares) - 1))
-    middle = [(len(squares) - 1) // 2, len(squares) // 2]
-    squares.partition(middle)  # np.median would import numpy.ma
-    least, most = squares.min(), squares.max()
-    return [float(np.sqrt(least)), float(np.sqrt(squares[middle]).mean()), float(np.sqrt(most))]
+    middle = len(squares) // 2
+    squares.partition(middle)  # at one place, which is fast; np.median would import numpy.ma
+    below, above = squares[:middle], squares[middle:]
+    medians = [above[0]] if len(squares) % 2 else [below.max(), above[0]]
+    found = np.sqrt([squares.min(), *medians, above.max()])
+    return [float(found[0]), float(found[1:-1].mean()), float(found[-1])]
 
 
 def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
