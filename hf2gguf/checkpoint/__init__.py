@@ -54,7 +54,8 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
     def config(self) -> dict[str, Any]:
         """``config.json`` as it stands, or Mistral's own ``params.json``; raises KQuantsError when there is neither."""
         config = self.json("config.json")
-        if config is None and "hidden_dim" in (params := self.json("params.json") or {}):
+        params = {} if config is not None else self.json("params.json") or {}
+        if "hidden_dim" in params and params.get("moe") is None:  # of its mixtures, upstream wants a config.json too
             return params | {"architectures": [MISTRAL]}
         if config is None:
             raise KQuantsError(f"{self.dir}: has no config.json, expected the folder of a Hugging Face checkpoint")
