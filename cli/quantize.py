@@ -102,7 +102,7 @@ def command(model: Path | None, rest: tuple[str, ...], list_types: bool, **given
             from kquants.quantizer import quantize_models
 
             plan = quantize_models(opened, [(_filled(target, name, given), name) for name in types], options)
-        _refuse_input(opened, plan)
+        _refuse_inputs([*(file.path for file in opened.files), *filter(None, [given["imatrix"]])], plan)
         _show(plan, given)
         if not given["dry_run"]:
             _run(plan, given["threads"] or threads, given)
@@ -175,10 +175,10 @@ def _choose(opened: ShardSet, target: str, options: Options, given: dict[str, An
     return choice.plan
 
 
-def _refuse_input(opened: ShardSet, plan: Plan) -> None:
+def _refuse_inputs(inputs: Sequence[Path | str], plan: Plan) -> None:
     for out in plan.outputs:
-        if any(out.path.exists() and out.path.samefile(file.path) for file in opened.files):
-            raise KQuantsError(f"{out.path} is the input: quantize to another name")
+        if any(out.path.exists() and out.path.samefile(path) for path in inputs):
+            raise KQuantsError(f"{out.path} is an input: quantize to another name")
 
 
 def _show(plan: Plan, given: dict[str, Any]) -> None:

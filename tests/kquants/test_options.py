@@ -295,7 +295,16 @@ def test_requantizing_must_be_asked_for(tmp_path: Path) -> None:
     quantize(tmp_path / "in.gguf", tmp_path / "q.gguf", "Q8_0")
     result = kquants("quantize", tmp_path / "q.gguf", tmp_path / "out.gguf", "Q4_K_M")
     assert result.returncode == 1 and "--allow-requantize" in result.stderr
-    assert kquants("quantize", tmp_path / "in.gguf", tmp_path / "in.gguf", "Q4_K_M").returncode == 1
+
+
+@pytest.mark.parametrize("name", ["in.gguf", "link.gguf", IMATRIX])
+def test_what_is_read_is_not_written(tmp_path: Path, name: str) -> None:
+    write_inputs(MODELS["llama-untied"], tmp_path)
+    (tmp_path / "link.gguf").hardlink_to(tmp_path / "in.gguf")
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(KQuantsError, match=f"{name} is an input: quantize to another name"):
+        quantize("--imatrix", tmp_path / IMATRIX, tmp_path / "in.gguf", tmp_path / name, "Q4_K_M")
+    assert (tmp_path / name).read_bytes() == before
 
 
 def test_a_process_of_its_own_has_the_same_bytes() -> None:
