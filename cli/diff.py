@@ -76,12 +76,12 @@ def _figures(tensors: tuple[TensorChange, ...]) -> dict[str, Departure]:
 def _show(found: Difference, figures: dict[str, Departure]) -> None:
     from kquants.figures import together
 
-    from .show import counted, visible
+    from .show import counted, named
     from .terminal import Table, Terminal
 
     out = Terminal()
     for change in found.header:
-        told = (visible(change.before), visible(change.after))
+        told = (named(change.before), named(change.after))
         line = "A has {} where B has {}" if change.what.startswith("order") else "{} → {}"
         out.print(f"~ {change.what}: {line.format(*told)}", style=STYLES["changed"])
     if found.keys:
@@ -107,10 +107,10 @@ def _show(found: Difference, figures: dict[str, Departure]) -> None:
 
 def key_cells(change: KeyChange) -> tuple[str, str, str]:
     """A key and what is under it in A and in B, in short: where long values depart, what is there."""
-    from .show import brief, kind, visible
+    from .show import brief, kind, named
     from .summary import file_type
 
-    key = visible(change.key)
+    key = named(change.key)
     index = change.first_index
     cells = []
     for field, other in ((change.before, change.after), (change.after, change.before)):
@@ -145,7 +145,7 @@ def _apart(found: Any, other: Any, width: int) -> str:
 
 
 def _tensor_cells(change: TensorChange, figures: Departure | None) -> list[str]:
-    from .show import shape, visible
+    from .show import named, shape
 
     sides = (change.before, change.after)
     same_shape = None not in sides and change.before.shape == change.after.shape  # type: ignore[union-attr]
@@ -155,7 +155,7 @@ def _tensor_cells(change: TensorChange, figures: Departure | None) -> list[str]:
     told = ["", "", ""]
     if figures is not None:
         told = [f"{figures.relative:.3%}", f"{figures.cosine:.6f}", f"{figures.worst:.3%}"]
-    return [SIGNS[change.kind], visible(change.name), *cells, blocks, *told]
+    return [SIGNS[change.kind], named(change.name), *cells, blocks, *told]
 
 
 def _document(a: Path, b: Path, found: Difference, figures: dict[str, Departure]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import summary
-from .show import ROOMY, brief, counted, kind, shape, short, size, visible, word
+from .show import ROOMY, brief, counted, kind, named, shape, short, size, visible, word
 from .terminal import Table, Terminal
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def tensors(out: Terminal, tensors: list[Tensor], alike: bool, full: bool) -> No
         fold = ("layers",) if out.width >= ROOMY else ("name", "layers")
         rows = Table(("name", "layers", "type", "shape", "size each"), right=("size each",), fold=fold)
         for name, numbers, tensor in _alike(tensors):
-            rows.add(visible(name), numbers, tensor.type.name, shape(tensor.shape), size(tensor.nbytes))
+            rows.add(named(name), numbers, tensor.type.name, shape(tensor.shape), size(tensor.nbytes))
     elif full:
         figures = ("bytes", "bits per weight", "offset")
         rows = Table(("name", "type", "shape", *figures), right=figures, fold=("name",))
@@ -127,7 +127,7 @@ def tensors(out: Terminal, tensors: list[Tensor], alike: bool, full: bool) -> No
     else:
         rows = Table(("name", "type", "shape", "size"), right=("size",), fold=("name",))
         for t in tensors:
-            rows.add(visible(t.name), t.type.name, shape(t.shape), size(t.nbytes))
+            rows.add(named(t.name), t.type.name, shape(t.shape), size(t.nbytes))
     if tensors:
         out.put(rows)
 

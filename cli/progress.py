@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
-from .show import counted, one_line, size, visible
+from .show import counted, named, one_line, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +64,7 @@ def checking() -> Iterator[Callable[[Tensor], None]]:
     from rich.text import Text
 
     with _console(stderr=True).status("checking") as status:
-        yield lambda tensor: status.update(Text(f"checking {visible(tensor.name)}"))
+        yield lambda tensor: status.update(Text(f"checking {named(tensor.name)}"))
 
 
 @contextmanager
@@ -118,7 +118,7 @@ class _Lines:
         self._said = now
         rate = weights / (now - self._begun)
         left = (total - weights) / rate
-        self.note(f"{weights / total:4.0%}  {visible(tensor)}  {rate / 1e6:,.0f} M weights/s, {left:.0f} s left")
+        self.note(f"{weights / total:4.0%}  {named(tensor)}  {rate / 1e6:,.0f} M weights/s, {left:.0f} s left")
 
 
 def _bar(out: Any) -> Any:
@@ -149,7 +149,7 @@ class _OnTerminal:
             self._task = self._bar.add_task("", total=total, rate="")
         task = self._bar.tasks[0]
         rate = f"{task.speed / 1e6:,.0f} M weights/s" if task.speed else ""
-        self._bar.update(self._task, completed=weights, description=visible(tensor), rate=rate)
+        self._bar.update(self._task, completed=weights, description=named(tensor), rate=rate)
 
 
 def described(out: Output) -> str:

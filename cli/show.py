@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ROOMY = 80
 """Columns of a terminal in which a tensor's name stays whole."""
+NAMED = 200
+"""Characters of a name that are shown: ggml has room for 63 bytes."""
 _SHOWN = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 
 
@@ -41,6 +43,11 @@ def spelled(character: str) -> str:
     if unicodedata.category(character) == "Zs":
         return character
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+
+
+def named(text: str) -> str:
+    """A tensor's name or a key on one line; one that is longer than any that is meant is cut."""
+    return short(visible(text[: NAMED + 1]), NAMED)
 
 
 def short(text: str, width: int) -> str:

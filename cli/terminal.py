@@ -91,25 +91,34 @@ def _widths(rows: list[list[str]], table: Table, room: int) -> list[int]:
     widths = [max(map(cells_of, column), default=0) for column in zip(*rows, strict=True)]
     least = [min(w, NARROWEST) if c in table.fold else w for c, w in zip(table.columns, widths, strict=True)]
     room = max(room - _GAP * (len(widths) - 1), sum(least))
-    while sum(widths) > room:
+    over = sum(widths) - room
+    while over > 0:
         widest = max((i for i, w in enumerate(widths) if w > least[i]), key=lambda i: widths[i])
-        widths[widest] -= 1
+        others = (w for i, w in enumerate(widths) if i != widest and w > least[i])
+        cut = min(over, max(1, widths[widest] - max(least[widest], *others, 0)))
+        widths[widest] -= cut
+        over -= cut
     return widths
 
 
 def _folded(text: str, width: int) -> list[str]:
     """The lines of a text, apart between words and the parts of names where that wastes less than half a line."""
-    lines = []
-    while cells_of(text) > width:
-        end = 1
-        while cells_of(text[: end + 1]) <= width:
-            end += 1
-        apart = max(text.rfind(mark, 0, end) for mark in " ._-/") + 1
-        if text[end] != " " and apart > end // 2:
+    if cells_of(text) <= width:
+        return [text]
+    lines, start = [], 0
+    while start < len(text):
+        end, room = start, width
+        while end < len(text) and (taken := cells_of(text[end])) <= room:
+            end, room = end + 1, room - taken
+        end = max(end, start + 1)
+        apart = max(text.rfind(mark, start, end) for mark in " ._-/") + 1
+        if end < len(text) and text[end] != " " and apart - start > (end - start) // 2:
             end = apart
-        lines.append(text[:end].rstrip())
-        text = text[end:].lstrip()
-    return [*lines, text]
+        lines.append(text[start:end].rstrip())
+        while end < len(text) and text[end] == " ":
+            end += 1
+        start = end
+    return lines
 
 
 def cells_of(text: str) -> int:

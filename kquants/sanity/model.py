@@ -6,6 +6,7 @@ import itertools
 import re
 
 from gguf_py import ShardSet
+from gguf_py.strings import quoted
 
 from .faults import ENOUGH, Faults, NotApplicable, counted, tensors_of
 
@@ -91,12 +92,12 @@ def shapes(model: ShardSet) -> Faults:
         if _own_shapes(model, t.name):
             continue
         if wide is not None and t.columns != wide:
-            yield f"tensor {t.name!r} has {t.columns} columns, metadata says {wide}"
+            yield f"tensor {quoted(t.name)} has {t.columns} columns, metadata says {wide}"
         gated = role == "attn_q.weight" and high is not None and t.rows == 2 * high  # a gate beside each query
         if high is not None and t.rows != high and not gated:
-            yield f"tensor {t.name!r} has {t.rows} rows, metadata says {high}"
+            yield f"tensor {quoted(t.name)} has {t.rows} rows, metadata says {high}"
         if experts and role.endswith("_exps.weight") and len(t.shape) > 2 and t.shape[0] != experts:
-            yield f"tensor {t.name!r} has {t.shape[0]} experts, metadata says {experts}"
+            yield f"tensor {quoted(t.name)} has {t.shape[0]} experts, metadata says {experts}"
         compared += role in rows
     if not compared:
         raise NotApplicable("no tensor whose shape metadata states")

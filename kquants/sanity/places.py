@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 
 from gguf_py import GGUFFile
+from gguf_py.strings import quoted
 
 from .faults import Faults, tensors_of
 
@@ -22,7 +23,7 @@ def alignment(file: GGUFFile) -> Faults:
         yield f"the alignment is {file.alignment}, expected a power of two"
     for t in tensors_of(file):
         if (t.offset - file.data_offset) % file.alignment:
-            yield f"tensor {t.name!r} begins at byte {t.offset:,}, which is not aligned to {file.alignment}"
+            yield f"tensor {quoted(t.name)} begins at byte {t.offset:,}, which is not aligned to {file.alignment}"
     return f"every tensor begins at a multiple of {file.alignment} bytes"
 
 
@@ -31,7 +32,7 @@ def overlaps(file: GGUFFile) -> Faults:
     placed = sorted(tensors_of(file), key=lambda t: t.offset)
     for a, b in itertools.pairwise(placed):
         if a.offset + a.nbytes > b.offset:
-            yield f"tensor {b.name!r} begins at byte {b.offset:,}, inside {a.name!r}"
+            yield f"tensor {quoted(b.name)} begins at byte {b.offset:,}, inside {quoted(a.name)}"
     return "no two tensors share a byte"
 
 
@@ -42,7 +43,7 @@ def wrong_places(file: GGUFFile) -> Faults:
         yield f"{file.size - expected:,} bytes follow the header, which names no tensors"
     for t in tensors_of(file):
         if t.offset != expected:
-            yield f"tensor {t.name!r} begins at byte {t.offset:,}, the one before it ends at {expected:,}"
+            yield f"tensor {quoted(t.name)} begins at byte {t.offset:,}, the one before it ends at {expected:,}"
         expected = t.offset + t.nbytes + -t.nbytes % file.alignment
     if file.size > expected:
         yield f"{file.size - expected:,} bytes follow the last tensor"
@@ -55,7 +56,7 @@ def wrong_padding(file: GGUFFile) -> Faults:
     ends = [t.offset for t in placed[1:]] + [file.size]
     for t, end in zip(placed, ends, strict=True):
         if not _zero(file, t.offset + t.nbytes, end):
-            yield f"the padding behind tensor {t.name!r} is not zero"
+            yield f"the padding behind tensor {quoted(t.name)} is not zero"
     return "all bytes between tensors are zero"
 
 
@@ -74,5 +75,5 @@ def names(file: GGUFFile) -> Faults:
     """Names that are empty or longer than ggml has room for."""
     for name in (t.name for t in tensors_of(file)):
         if not name or len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
-            yield f"the tensor name {name!r} has not 1 to {LONGEST_NAME} bytes"
+            yield f"the tensor name {quoted(name)} has not 1 to {LONGEST_NAME} bytes"
     return f"every tensor has a name of at most {LONGEST_NAME} bytes"

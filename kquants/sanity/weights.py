@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from gguf_py import ShardSet, Tensor
+from gguf_py.strings import quoted
 
 from .faults import Faults, NotApplicable, counted, tensors_of
 
@@ -25,7 +26,7 @@ def finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
         bad = [at for at in in_chunks(partial(_first_not_finite, t), t.count) if at >= 0]
         if bad:
             place = ", ".join(str(i) for i in np.unravel_index(bad[0], t.shape or (1,)))
-            yield f"tensor {t.name!r}: the weight at [{place}] is not a finite number"
+            yield f"tensor {quoted(t.name)}: the weight at [{place}] is not a finite number"
     if skipped == len(model.tensors):
         raise NotApplicable("no weights that can be decoded here")
     left_out = f" ({skipped} cannot be decoded here)" if skipped else ""

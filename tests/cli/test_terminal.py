@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli.show import json_text
+from cli.show import json_text, named
 from cli.terminal import Table, Terminal, cells_of
 
 
@@ -62,3 +62,11 @@ def test_json_is_indented_but_for_lists_of_words() -> None:
     told = json_text(document)
     assert json.loads(told) == document
     assert told.split("\n")[:4] == ["{", '  "a": {', '    "b": [1, 2],', '    "c": {}']
+
+
+def test_names_without_end_cost_nothing_much(capsys: pytest.CaptureFixture[str]) -> None:
+    made = Table(("key", "value"), fold=("key", "value"))
+    made.add("k" * 50_000, "日" * 10_000)
+    told = put(made, 60, capsys)
+    assert max(map(cells_of, told)) <= 60 and sum(line.count("日") for line in told) == 10_000
+    assert named("t" * 10**6) == "t" * 199 + "…" and named("\x1b" * 100).endswith("…")
