@@ -13,7 +13,10 @@ from kquants.execute import execute
 from tests.reference.llama import Llama
 
 from .models import write
+from .siblings import SIBLINGS
 from .zoo import ZOO
+
+MODELS = ZOO | {name: SIBLINGS[name] for name in ("mistral-own-v13", "mistral-own-fp8")}
 
 WITHOUT_LOGITS = {
     "tiny-bert", "bert-ranker", "tiny-xlm-roberta", "tiny-nomic-bert", "nomic-experts", "tiny-distilbert",
@@ -43,9 +46,9 @@ NOT_AS_SMALL = {
 
 
 @pytest.mark.upstream
-@pytest.mark.parametrize("name", [name for name in ZOO if name not in WITHOUT_LOGITS and name not in NOT_AS_SMALL])
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in WITHOUT_LOGITS and name not in NOT_AS_SMALL])
 def test_finite_logits(name: str, llama: Llama, tmp_path: Path) -> None:
-    folder, out = write(ZOO[name], tmp_path / name), tmp_path / "out.gguf"
+    folder, out = write(MODELS[name], tmp_path / name), tmp_path / "out.gguf"
     execute(plan(prepare(folder, "f16"), out, Shape()))
     logits = llama.logits(out, [1, 2, 3])
     assert logits.shape[0] == 3 and np.isfinite(logits).all() and np.abs(logits).max() > 0
