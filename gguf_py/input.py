@@ -59,19 +59,40 @@ class InputFile:
             try:
                 got = self._read(rest, offset)
             except OSError as fault:
-                raise KQuantsError(f"cannot read {self.path}: {(fault.strerror or str(fault)).lower()}") from None
+                raise self._unreadable(fault) from None
             if got == 0:
                 raise self.shrunk(offset + len(rest))
             rest, offset = rest[got:], offset + got
 
+    def first(self, count: int) -> bytes:
+        """So many bytes from the beginning, in memory that nobody has filled before; raises what ``read_into`` does."""
+        pieces, have = [b""], 0
+        while have < count:
+            try:
+                pieces.append(self._piece(count - have, have))
+            except OSError as fault:
+                raise self._unreadable(fault) from None
+            if not pieces[-1]:
+                raise self.shrunk(count)
+            have += len(pieces[-1])
+        return pieces[-1] if len(pieces) == 2 else b"".join(pieces)
+
     def _read(self, out: memoryview, offset: int) -> int:
         if sys.platform != "win32":
             return os.preadv(self.handle, [out], offset)
-        with self._lock:
-            os.lseek(self.handle, offset, os.SEEK_SET)
-            piece = os.read(self.handle, len(out))
+        piece = self._piece(len(out), offset)
         out[: len(piece)] = piece
         return len(piece)
+
+    def _piece(self, count: int, offset: int) -> bytes:
+        if sys.platform != "win32":
+            return os.pread(self.handle, count, offset)
+        with self._lock:
+            os.lseek(self.handle, offset, os.SEEK_SET)
+            return os.read(self.handle, count)
+
+    def _unreadable(self, fault: OSError) -> KQuantsError:
+        return KQuantsError(f"cannot read {self.path}: {(fault.strerror or str(fault)).lower()}")
 
     def mapped(self) -> mmap.mmap:
         """The file in memory, read-only; raises KQuantsError when it has become shorter than it was."""
@@ -113,12 +134,8 @@ class Head:
 def head_of(file: InputFile, first: int = 1 << 16) -> Head:
     """The beginning of a file, each time at least four times as long, so that a long header is read in few steps."""
 
-    def fetch(end: int) -> bytearray:
-        have = head.data
-        grown = bytearray(min(file.size, max(end, first, 4 * len(have))))
-        grown[: len(have)] = have
-        file.read_into(memoryview(grown)[len(have) :], len(have))
-        return grown
+    def fetch(end: int) -> bytes:  # what is there is read again: keeping it would cost more
+        return file.first(min(file.size, max(end, first, 4 * len(head.data))))
 
     head = Head(memoryview(b""), file.size, fetch)
     return head

@@ -41,7 +41,8 @@ def parse(head: Head, path: Path | str) -> GGUFFile:
         return _Parser(head, path).file()
     except KQuantsError as fault:
         name = os.fspath(path)
-        raise fault if str(fault).startswith(name) else KQuantsError(f"{name}: {fault}") from None
+        told = str(fault).startswith((name, f"cannot read {name}"))
+        raise fault if told else KQuantsError(f"{name}: {fault}") from None
 
 
 _Place = tuple[tuple[ValueType, ValueType | None], int, int]

@@ -104,13 +104,13 @@ def test_values_of_the_header_are_there_whatever_happens(scratch: Path) -> None:
 
 
 def test_a_header_that_shrinks_while_it_is_read(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    preadv = os.preadv
+    pread = os.pread
 
-    def reading(handle: int, buffers: Any, offset: int) -> int:
+    def reading(handle: int, count: int, offset: int) -> bytes:
         os.truncate(scratch / "f16.gguf", 500)
-        return preadv(handle, buffers, offset)
+        return pread(handle, count, offset)
 
-    monkeypatch.setattr(os, "preadv", reading)
+    monkeypatch.setattr(os, "pread", reading)
     with pytest.raises(KQuantsError, match=r"^f16\.gguf: the file ends at byte 500, .* become shorter"):
         gguf_py.open("f16.gguf")
 
@@ -121,5 +121,8 @@ def test_a_disk_that_cannot_read(scratch: Path, monkeypatch: pytest.MonkeyPatch)
 
     with gguf_py.open("f16.gguf") as file:
         monkeypatch.setattr(os, "preadv", reading)
+        monkeypatch.setattr(os, "pread", reading)
+        with pytest.raises(KQuantsError, match=r"^cannot read f16\.gguf: input/output error$"):
+            gguf_py.open("f16.gguf")
         with pytest.raises(KQuantsError, match=r"^cannot read f16\.gguf: input/output error$"):
             file.tensors["token_embd.weight"].to_numpy()
