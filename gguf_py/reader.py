@@ -15,7 +15,7 @@ from . import strings
 from .errors import KQuantsError
 from .file import GGUFFile, Tensor
 from .input import Head, InputFile, head_of
-from .layout import LARGEST, MAGIC, check_shape, padded, stated_alignment
+from .layout import DIMENSIONS, LARGEST, MAGIC, check_shape, padded, stated_alignment
 from .types import ValueType, tensor_type
 from .values import ByteOrder, Field, measure
 
@@ -127,8 +127,8 @@ class _Parser:
             name = self._name("tensor", number, count)
             self._once(name, infos, count)
             (axes,) = self._unpack("I")
-            if axes > 4:
-                raise KQuantsError(f"{self.doing} has {axes:,} axes, at most 4 are possible")
+            if axes > DIMENSIONS:
+                raise KQuantsError(f"{self.doing} has {axes:,} axes, at most {DIMENSIONS} are possible")
             *sizes, code, offset = self._unpack(f"{axes}QIQ")
             try:
                 type_ = tensor_type(code)

@@ -131,6 +131,17 @@ def test_the_name_comes_with_the_last_byte(tmp_path: Path) -> None:
     assert path.read_bytes() == b"thenew" and list(tmp_path.iterdir()) == [path]
 
 
+def test_two_runs_may_write_one_file(tmp_path: Path) -> None:
+    """Each beside it under a name of its own; the one that ends last has the last word."""
+    path = tmp_path / "f"
+    with replacing(path, 5) as slow:
+        with replacing(path, 5) as fast:
+            write_all(fast, b"first", 0)
+        assert path.read_bytes() == b"first"
+        write_all(slow, b"other", 0)
+    assert path.read_bytes() == b"other" and list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("before", [None, b"old"])
 def test_a_failure_leaves_what_was_there(tmp_path: Path, before: bytes | None) -> None:
     path = tmp_path / "f"

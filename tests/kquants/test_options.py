@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -178,8 +179,8 @@ def test_nothing_of_a_reason_is_cut(
 ) -> None:
     MODELS["llama-untied"].write(Path("in.gguf"))
     monkeypatch.setenv("COLUMNS", width)
-    monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     command.main(["quantize", "--dry-run", "--explain", "in.gguf", "Q4_K_M"], standalone_mode=False)
     lines = capsys.readouterr().out.splitlines()[1:-2]
     assert max(map(len, lines)) <= int(width)
