@@ -131,6 +131,14 @@ def test_the_name_comes_with_the_last_byte(tmp_path: Path) -> None:
     assert path.read_bytes() == b"thenew" and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_system_that_takes_a_few_bytes_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda handle, data, offset: pwrite(handle, data[:3], offset))
+    with replacing(tmp_path / "f") as handle:
+        write_all(handle, b"0123456789", 2)
+    assert (tmp_path / "f").read_bytes() == b"\0\x000123456789"
+
+
 def test_two_runs_may_write_one_file(tmp_path: Path) -> None:
     """Each beside it under a name of its own; the one that ends last has the last word."""
     path = tmp_path / "f"
