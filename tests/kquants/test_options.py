@@ -170,7 +170,8 @@ def test_dry_run_tells_when_there_is_too_little_room(
     for free, said in ((10**6, "1.0 MB are free\n"), (10**5, "100.0 kB are free: too little\n")):
         monkeypatch.setattr("shutil.disk_usage", lambda path, free=free: SimpleNamespace(free=free))
         command.main(["quantize", "--dry-run", "in.gguf", "{type}.gguf", "Q8_0,Q4_0"], standalone_mode=False)
-        assert capsys.readouterr().out.endswith(f"are needed, {said}")
+        told = capsys.readouterr().out
+        assert told.startswith("Q8_0.gguf:\n") and "\nQ4_0.gguf:\n" in told and told.endswith(f"are needed, {said}")
 
 
 @pytest.mark.parametrize("width", ["80", "120"])
@@ -289,6 +290,13 @@ def test_an_importance_matrix_of_another_model_is_refused(tmp_path: Path) -> Non
         "quantize", "--imatrix", tmp_path / "imatrix.gguf", tmp_path / "in.gguf", tmp_path / "out.gguf", "Q4_K_M"
     )
     assert result.returncode == 1 and "another model" in result.stderr and not (tmp_path / "out.gguf").exists()
+
+
+@pytest.mark.parametrize(("kind", "bad"), [("Q2_K_S", "Q2_K"), ("IQ2_XXS", "IQ2_XXS")])
+def test_garbage_is_refused(tmp_path: Path, kind: str, bad: str) -> None:
+    MODELS["llama-untied"].write(tmp_path / "in.gguf")
+    with gguf_py.open(tmp_path / "in.gguf") as model, pytest.raises(KQuantsError, match=f"garbage as {bad} without"):
+        quantize_model(model, tmp_path / "out.gguf", kind)
 
 
 def test_requantizing_must_be_asked_for(tmp_path: Path) -> None:
