@@ -71,7 +71,7 @@ def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -
             converter = str(tree(Path(converter), templates, Path(place) / "tree"))
         program = [converter] if not MODELS[name].pre else ["-c", NAMED, converter, MODELS[name].pre]
         command = [python, "-O", *program, str(folder), "--outfile", str(out / "m.gguf"), *options]
-        if "architectures" not in MODELS[name].config:
+        if MODELS[name].mistral:
             command.append("--mistral-format")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

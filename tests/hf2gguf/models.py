@@ -47,6 +47,11 @@ class Model:
     pre: str = ""
     """What upstream is to call the pre-tokenizer of a vocabulary that is made up, which it cannot know."""
 
+    @property
+    def mistral(self) -> bool:
+        """Whether the checkpoint is in Mistral's own form."""
+        return "hidden_dim" in self.config and "architectures" not in self.config
+
 
 def base(class_: str, kind: str | None, **more: Any) -> dict[str, Any]:
     """A configuration with what nearly all of them have."""
@@ -199,10 +204,10 @@ TOKENIZERS: dict[str, dict[str, Path]] = {
 
 
 def write(model: Model, folder: Path) -> Path:
-    """The checkpoint as a folder, which is made; without a class it is in Mistral's own form."""
+    """The checkpoint as a folder, which is made."""
     folder.mkdir(parents=True)
-    hub = "architectures" in model.config
-    (folder / ("config.json" if hub else "params.json")).write_text(json.dumps(model.config, indent=2), "utf-8")
+    config, weights = ("params", "consolidated") if model.mistral else ("config", "model")
+    (folder / f"{config}.json").write_text(json.dumps(model.config, indent=2), "utf-8")
     for name, source in TOKENIZERS[model.tokenizer].items():
         shutil.copyfile(source, folder / name)
     for name, text in model.files.items():
@@ -215,7 +220,7 @@ def write(model: Model, folder: Path) -> Path:
         if name in model.zeros:
             made[name][1][model.zeros[name]] = 0
     if model.shards == 1:
-        save(folder / ("model.safetensors" if hub else "consolidated.safetensors"), made)
+        save(folder / f"{weights}.safetensors", made)
         return folder
     weight_map: dict[str, str] = {}
     for i in range(model.shards):
