@@ -218,9 +218,9 @@ def _stamp(module: str) -> str:
 def _surroundings() -> str:
     numba = importlib.util.find_spec("numba")
     version = Path((numba.submodule_search_locations or [""])[0], "_version.py").read_bytes() if numba else b""
-    switches = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith(("NUMBA_", "KQUANTS_")))
-    relevant = [s for s in switches if not s.startswith("NUMBA_CACHE_DIR")]
-    return repr((processor(), version, llvmlite.__version__, sys.version_info[:2], relevant))
+    names = (n for n in os.environ if n.startswith("NUMBA_") or n == "KQUANTS_LANES")
+    switches = sorted(f"{n}={os.environ[n]}" for n in names if n != "NUMBA_CACHE_DIR")
+    return repr((processor(), version, llvmlite.__version__, sys.version_info[:2], switches))
 
 
 _IMPORT = re.compile(r"^from (\.+)([\w.]*) import (\([^)]*\)|[^\n(]*)", re.MULTILINE)

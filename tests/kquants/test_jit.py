@@ -89,11 +89,14 @@ def test_a_change_in_a_module_the_kernel_imports_is_seen(tmp_path: Path, package
     assert probe(tmp_path / "cache", package) == (False, LEVELS)
 
 
-def test_a_change_elsewhere_leaves_the_kernel(tmp_path: Path, package: Path) -> None:
+def test_a_change_elsewhere_leaves_the_kernel(tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     probe(tmp_path / "cache", package)
     module = package / "kquants" / "codecs" / "q4_k.py"
     module.write_text(module.read_text() + "\n# changed\n")
+    monkeypatch.setenv("KQUANTS_REFERENCE", "elsewhere")
     assert probe(tmp_path / "cache", package) == (False, LEVELS)
+    monkeypatch.setenv("KQUANTS_LANES", "8")
+    assert probe(tmp_path / "cache", package) == (True, LEVELS)
 
 
 def test_without_a_place_to_write_kernels_are_compiled_each_time(tmp_path: Path) -> None:
