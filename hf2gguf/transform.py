@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gguf_py import KQuantsError, tensor_type
+from gguf_py import KQuantsError, TensorType, tensor_type
 from kquants.source import Rows, Source
 
 Bytes = NDArray[np.uint8]
@@ -370,8 +370,8 @@ def same(a: Source, b: Source) -> bool:
     return all(np.array_equal(a.rows(*p).view(np.float32), b.rows(*p).view(np.float32)) for p in pieces)
 
 
-def constant(values: Sequence[float]) -> Source:
-    """A vector of F32 that stands in no checkpoint."""
-    row = np.asarray(values, np.float32)[None].view(np.uint8)
+def constant(values: Sequence[float], kind: TensorType = F32) -> Source:
+    """A vector of a plain type that stands in no checkpoint."""
+    row = np.asarray(values, _NUMPY[kind.name])[None].view(np.uint8)
     read: Rows = lambda lo, hi: row[lo:hi]  # noqa: E731
-    return Source(F32, (len(values),), read)
+    return Source(kind, (len(values),), read)

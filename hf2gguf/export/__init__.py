@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from gguf_py import GGUFFile, KQuantsError
+from gguf_py import GGUFFile, KQuantsError, tensor_type
 from gguf_py.input import Head
 from gguf_py.reader import parse
 from gguf_py.shards import COUNT
@@ -114,7 +114,8 @@ def _write(file: GGUFFile, folder: Path, progress: Callable[[int], None]) -> Exp
         _write_pooling(folder, pooling)
     for name, numbers in config.pop(WEIGHTS, {}).items():
         if isinstance(numbers, list):  # and not only that there is such a tensor
-            shards[-1][name] = constant(numbers)
+            whole = all(isinstance(number, int) for number in numbers)
+            shards[-1][name] = constant(numbers, tensor_type("I64" if whole else "F32"))
     _write_card(file, folder, config.pop(CARD_TEXT, ""), origin.scheme)
     shards = [blocks.packed(file, shard) for shard in shards]
     _dump(folder / "config.json", config)

@@ -96,13 +96,16 @@ def _shards(
     while left:
         fitting: list[_Candidate] = []
         wanting: Wanting | None = None
-        for attempt in _attempts(page, scope, left, sources):
-            try:
-                candidate = attempt()
-            except Wanting as found:
-                wanting = wanting or found
-            else:
-                fitting += [candidate] if candidate is not None and not taken & set(candidate.made) else []
+        for guessed in (False, True):
+            for attempt in _attempts(page, scope, left, sources, guessed):
+                try:
+                    candidate = attempt()
+                except Wanting as found:
+                    wanting = wanting or found
+                else:
+                    fitting += [candidate] if candidate is not None and not taken & set(candidate.made) else []
+            if fitting or wanting is not None:
+                break
         if not fitting and wanting is not None:
             raise wanting
         if not fitting:
@@ -134,9 +137,12 @@ def _routes(page: Definition) -> Iterator[tuple[str, list[_Target]]]:
 
 
 def _attempts(
-    page: Definition, scope: Scope, left: Sequence[str], sources: Mapping[str, Source]
+    page: Definition, scope: Scope, left: Sequence[str], sources: Mapping[str, Source], guessed: bool
 ) -> Iterator[Callable[[], _Candidate | None]]:
-    """What the first of the tensors that are left may have been, each to be tried."""
+    """What the first of the tensors that are left may have been, each to be tried.
+
+    Numbers of the checkpoint's name that the tensor's own does not have are ``guessed``, or nothing is.
+    """
     name = left[0]
     for text, targets in _routes(page):
         for suffix in SUFFIXES:
@@ -144,8 +150,17 @@ def _attempts(
                 continue
             for target in targets:
                 numbers = matched(target.stem, name.removesuffix(suffix), scope)
-                if numbers is not None:
-                    yield partial(_made, page, text, targets, suffix, numbers, scope, left, sources)
+                if numbers is None:
+                    continue
+                for more in _guesses(text, numbers, scope) if guessed else ({},):
+                    yield partial(_made, page, text, targets, suffix, numbers | more, scope, left, sources)
+
+
+def _guesses(text: str, numbers: Mapping[str, int], scope: Scope) -> Iterator[dict[str, int]]:
+    """Any layer; of other things that are counted, the first."""
+    holes = [hole for hole in dict.fromkeys(HOLE.findall(text)) if hole not in numbers]
+    for layer in range(evaluate("block_count", scope)) if "i" in holes else (0,):
+        yield {hole: layer if hole == "i" else 0 for hole in holes}
 
 
 def _made(
@@ -170,7 +185,7 @@ def _made(
         parts = [sources[name] for name in covers]
         if any(step == "stack" for t in here for step, _ in t.steps):
             return _stacked(page, text, suffix, inner, covers, parts, pipes)
-        if len(pipes) == 1 and [a[:1] for op, a in pipes[0][-1:] if op in _JOINED] == [("0",)]:
+        if len(pipes) == 1 and [evaluate(a[0], inner) for op, a in pipes[0][-1:] if op in _JOINED] == [0]:
             return _parts(page, here[0], suffix, inner, covers, parts[0])
         if copies := [k for k, pipe in enumerate(pipes) if pipe and pipe[-1][0] in ("picked", "filled")]:
             whole = _with_copies(here, parts, pipes, copies, inner)
@@ -221,7 +236,10 @@ def _parts(
     routes = [(text, t) for text, targets in _routes(page) for t in targets if t.stem == first.stem]
     joined = [(text, t.steps[:-1]) for text, t in routes if t.steps and t.steps[-1][0] in _JOINED]
     made: dict[str, Source] = {}
-    for text, steps in joined[: evaluate(first.steps[-1][1][1], scope)]:
+    count = first.steps[-1][1][1]
+    if count.isidentifier() and (count not in scope or evaluate(count, scope) > len(joined)):
+        raise Wanting({count: len(joined)})
+    for text, steps in joined[: evaluate(count, scope)]:
         share = _JOINED[first.steps[-1][0]](whole, len(made), len(joined))
         part = undone([share], [steps], scope)
         name = original(filled(text, scope) + suffix, page, scope)

@@ -15,6 +15,8 @@ HOLE = re.compile(r"\{([^}]+)\}")
 SUFFIXES = ("", ".weight", ".bias")
 _LITERAL = re.compile(r"(?P<start>\^?)(?P<text>(?:[\w-]|\\\.)*)(?P<end>\$?)")
 """A pattern that matches one text only, perhaps only at one end."""
+_NUMBERED = re.compile(r"(?P<text>(?:[\w-]|\\\.)*)\(\\d\+\)")
+"""A pattern that matches one text with a number behind it."""
 _LAYERS = 4096
 
 
@@ -65,6 +67,11 @@ def original(known: str, page: Definition, scope: Scope) -> str | None:
     before: list[str] = []
     behind = [known]
     for pattern, into in page.rename:
+        numbered = _NUMBERED.fullmatch(pattern)
+        if numbered is not None and into.endswith(r"\1"):
+            text = numbered["text"].replace("\\.", ".")
+            before.append(re.sub(rf"{re.escape(into[:-2])}(\d+)", lambda number: text + number[1], known))  # noqa: B023
+            continue
         literal = _LITERAL.fullmatch(pattern)
         if literal is None or not into or "\\" in into:
             continue
