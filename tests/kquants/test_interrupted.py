@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,8 @@ def test_ctrl_c_in_the_middle_of_a_run(tmp_path: Path, number: signal.Signals, k
     folder = tmp_path / "made"
     folder.mkdir()
     command = [COMMAND, "quantize", *kept, tmp_path / "in.gguf", folder / "out.gguf", "Q8_0"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's job in the background does not
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
     while child.poll() is None and not any(folder.iterdir()):
         time.sleep(0.001)
     child.send_signal(number)
