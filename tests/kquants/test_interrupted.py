@@ -42,11 +42,12 @@ CALLS = ("posix_fallocate", "pwrite", "fdatasync", "fsync", "replace")
 """The calls of ``os`` that change what is on disk."""
 
 
-def run_until(plan: Plan, call: int, part: float, *, stay: bool, resume: bool) -> bool:
+def run_until(plan: Plan, call: int, part: float, *, stay: bool, resume: bool, recorded: bool = False) -> bool:
     """Run in a process of its own and kill it at one of its calls; whether it was killed before it ended.
 
     Of the call, when it is a write, only ``part`` is done before. Told to stay, the thread that makes the call waits
-    for the kill while the others go on; else it goes on too, and the kill comes when it comes.
+    for the kill while the others go on; else it goes on too, and the kill comes when it comes. With ``recorded`` only
+    the writing of pieces counts, one after another, and the kill waits until the records in all files speak of a piece.
     """
     reached, reporting = os.pipe()
     child = os.fork()
@@ -54,22 +55,29 @@ def run_until(plan: Plan, call: int, part: float, *, stay: bool, resume: bool) -
         status = 1
         try:
             turn = itertools.count(1)
+            spoken: set[int] = set()
 
             def watched(real: Callable[..., Any]) -> Callable[..., Any]:
                 def watching(*given: Any) -> Any:
-                    if next(turn) == call:
-                        if real is pwrite and len(given[1]) > journal.SIZE:  # a few bytes are written or not
+                    piece = real is pwrite and len(given[1]) > journal.SIZE
+                    if (piece or not recorded) and next(turn) == call:
+                        if piece:  # a few bytes are written or not
                             real(given[0], given[1][: int(part * len(given[1]))], given[2])
+                        while recorded and len(spoken) < len(plan.outputs):
+                            time.sleep(0.001)
                         os.write(reporting, b"!")
                         time.sleep(60 * stay)
-                    return real(*given)
+                    done = real(*given)
+                    if real is pwrite and not piece and bytes(given[1][-8:]) != bytes(8):  # a count of pieces
+                        spoken.add(given[0])
+                    return done
 
                 return watching
 
             pwrite = os.pwrite
             for name in CALLS:
                 setattr(os, name, watched(getattr(os, name)))
-            execute(plan, threads=2, resume=resume)
+            execute(plan, threads=1 if recorded else 2, resume=resume)
             status = 0
         finally:
             os._exit(status)
