@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
+import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gguf_py import KQuantsError
 
 from .checkpoint import PARTS
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 _ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 _CONFIGS = ("config.json", "params.json")
@@ -72,10 +78,35 @@ def _fetched(hub_id: str, revision: str | None) -> Path:
         ) from None
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it tells of each time that it tries again
     try:
-        weights = _weights(HfApi().list_repo_files(hub_id, revision=revision))
+        weights = _weights(_listed(HfApi(), hub_id, revision))
         return Path(snapshot_download(hub_id, revision=revision, allow_patterns=[*_BESIDE, *weights]))
     except Exception as fault:  # whatever the network and the hub may say, it is one sentence to the user
-        raise KQuantsError(f"{name}: cannot be fetched from the hub ({str(fault).splitlines()[0]})") from fault
+        absent = _unreachable(fault)
+        said = str(fault).splitlines()[0] if absent is None else absent.strerror
+        raise KQuantsError(
+            f"{name}: is neither a folder nor whole in the local Hugging Face cache, and cannot be fetched ({said})"
+        ) from fault
+
+
+def _listed(api: HfApi, hub_id: str, revision: str | None) -> list[str]:
+    """The names of a model's files. Only where the hub answers at all is it asked again, as the library does."""
+    try:
+        return [file.rfilename for file in api.model_info(hub_id, revision=revision).siblings or ()]
+    except Exception as fault:
+        if _unreachable(fault) is not None:
+            raise
+    return api.list_repo_files(hub_id, revision=revision)
+
+
+def _unreachable(fault: BaseException | None) -> OSError | None:
+    """What the system says, beneath the library's exceptions, where there is no network or nobody at the address."""
+    while fault is not None:
+        if isinstance(fault, (socket.gaierror, ConnectionRefusedError)):
+            return fault
+        if isinstance(fault, OSError) and fault.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+            return fault
+        fault = fault.__cause__ or fault.__context__
+    return None
 
 
 def _weights(files: list[str]) -> list[str]:

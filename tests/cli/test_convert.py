@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -277,6 +280,7 @@ class Hub(BaseHTTPRequestHandler):
 
     folder: Path
     asked: ClassVar[list[str]] = []
+    busy: ClassVar[bool] = False
 
     def do_HEAD(self) -> None:
         self.answer(body=False)
@@ -287,7 +291,9 @@ class Hub(BaseHTTPRequestHandler):
     def answer(self, body: bool) -> None:
         name = self.path.split("?")[0].rpartition("/")[2]
         self.asked.append(name)
-        if self.path.startswith("/api/models/acme/Tiny-1M/tree/"):
+        if self.busy and len(self.asked) == 1:
+            self.send_error(503)
+        elif self.path.startswith("/api/models/acme/Tiny-1M/tree/"):
             sizes = {p.name: p.stat().st_size for p in self.folder.iterdir()}
             data = json.dumps([{"type": "file", "path": n, "size": s, "oid": n} for n, s in sizes.items()]).encode()
         elif self.path.startswith("/api/models/acme/Tiny-1M"):
@@ -342,7 +348,27 @@ def test_a_hub_id_is_fetched(tmp_path: Path) -> None:
     weights.unlink()  # as where only the tokenizer was asked for
     assert kquants("convert", f"acme/Tiny-1M@{COMMIT}", *arguments).returncode == 0 and weights.exists()
     lost = kquants("convert", "acme/Nothing", *arguments)
-    assert lost.returncode == 1 and "acme/Nothing: cannot be fetched" in lost.stderr.splitlines()[-1]
+    assert lost.returncode == 1 and "acme/Nothing: is neither a folder" in lost.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_hub_that_is_busy_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(Hub, "busy", True)
+    result = kquants("convert", "acme/Tiny-1M", "--outfile", tmp_path / "out.gguf", "--dry-run")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.usefixtures("hub")
+def test_nobody_at_the_address_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that is taken and listens to nobody; a wait before another try would fail."""
+    pytest.importorskip("huggingface_hub")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        code = "import time; time.sleep = None; from hf2gguf.hub import find; find('acme/Tiny-1M')"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "acme/Tiny-1M: is neither a folder nor" in result.stderr and "refused)" in result.stderr.splitlines()[-1]
 
 
 def test_an_id_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
