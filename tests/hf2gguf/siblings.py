@@ -237,6 +237,7 @@ SCALED = {n.replace(".weight", f".qscale_{what}"): () for n in META if ".attenti
 for name, params, tensors, files, dtypes in (
     ("mistral-own-v3", {}, {}, tekken("v3"), {}),
     ("mistral-own-v7", {}, PICTURE, tekken("v7", *SPECIALS) | {"chat_template.jinja": OWN}, {}),
+    ("mistral-own-v11", {}, {}, tekken("v11", *SPECIALS) | {"Mistral-Small-3.2-24B-Instruct-2506.jinja": OWN}, {}),
     ("mistral-own-v13", {"yarn": YARN, "llama_4_scaling": {"original_max_position_embeddings": 1024, "beta": 0.1}},
         {}, tekken("v13", *SPECIALS) | {"unsloth-mistral-Devstral-Small-2507.jinja": OWN}, {}),
     ("mistral-own-fp8", {"quantization": {"qformat_weight": "fp8_e4m3"}, "yarn": YARN | {"apply_scale": True}},
