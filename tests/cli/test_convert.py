@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +23,7 @@ from tests.command import TINY, done, kquants
 from tests.hf2gguf import make_endian
 from tests.hf2gguf.models import Model, base, llama, write
 from tests.hf2gguf.zoo import ZOO
+from tests.server import serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -293,7 +292,8 @@ class Hub(BaseHTTPRequestHandler):
         self.asked.append(name)
         if self.busy and len(self.asked) == 1:
             self.send_error(503)
-        elif self.path.startswith("/api/models/acme/Tiny-1M/tree/"):
+            return
+        if self.path.startswith("/api/models/acme/Tiny-1M/tree/"):
             sizes = {p.name: p.stat().st_size for p in self.folder.iterdir()}
             data = json.dumps([{"type": "file", "path": n, "size": s, "oid": n} for n, s in sizes.items()]).encode()
         elif self.path.startswith("/api/models/acme/Tiny-1M"):
@@ -323,16 +323,12 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (folder / "pytorch_model.bin").write_bytes(b"the same weights once more")
     Hub.asked.clear()
     handler = type("Served", (Hub,), {"folder": folder})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    for name in os.environ:
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
-    yield
-    server.shutdown()
+    with serving(handler) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+        yield
 
 
 @pytest.mark.usefixtures("hub")

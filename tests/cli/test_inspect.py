@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import itertools
 import json
-import os
-import pty
 import re
-import subprocess
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ import gguf_py
 from cli import show, summary
 from gguf_py import Field, KQuantsError, TensorInfo, ValueType, remote, shards, tensor_type
 from gguf_py.remote import open_url
-from tests.command import COMMAND, done, kquants
+from tests.command import done, kquants, on_a_terminal
 from tests.files import real_files
+from tests.server import serving
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "gguf"
 MODEL = FIXTURES / "model.gguf"
@@ -130,47 +131,22 @@ def hostile(tmp_path: Path) -> Path:
     return path
 
 
-def _on_a_terminal(*arguments: str | Path) -> bytes:
-    leader, follower = pty.openpty()
-    child = subprocess.Popen(
-        [COMMAND, *arguments],
-        stdout=follower,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": os.environ.get("COLUMNS", "120")},
-    )
-    os.close(follower)
-    told = b""
-    while True:
-        try:
-            piece = os.read(leader, 4096)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not piece:
-            break
-        told += piece
-    os.close(leader)
-    assert child.wait() == 0
-    return told
-
-
 @pytest.mark.parametrize("how", [[], ["--full"], ["--get", "general.name"]])
 def test_control_characters_are_shown_and_not_obeyed(hostile: Path, how: list[str]) -> None:
-    told = _on_a_terminal("inspect", hostile, *how)
-    own = rb"\x1b\[[0-9;]*m"  # colours, which are the command's own
-    assert b"\x1b[31mred" not in told
-    rest = re.sub(own, b"", told).decode().replace("\r\n", "\n")
+    told = on_a_terminal("inspect", hostile, *how, columns=120)
+    own = r"\x1b\[[0-9;]*m"  # colours, which are the command's own
+    assert "\x1b[31mred" not in told
+    rest = re.sub(own, "", told)
     assert "\\x1b[31mred\\x1b]0;title\\x07\\x9b2J\\r" in rest and "\\u202e" in rest
     assert all(c == "\n" or c.isprintable() for c in rest)
     piped = done("inspect", hostile, *how)
     assert how[:1] == ["--get"] or all(c == "\n" or c.isprintable() for c in piped)
 
 
-def test_no_colour_where_nobody_wants_it() -> None:
-    assert b"\x1b[" in _on_a_terminal("inspect", MODEL)
-    os.environ["NO_COLOR"] = "1"
-    try:
-        assert not re.search(rb"\x1b\[3\d", _on_a_terminal("inspect", MODEL))
-    finally:
-        del os.environ["NO_COLOR"]
+def test_no_colour_where_nobody_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b[" in on_a_terminal("inspect", MODEL)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[3\d", on_a_terminal("inspect", MODEL))
     assert "\x1b" not in done("inspect", MODEL)
 
 
@@ -178,13 +154,13 @@ def test_layers_alike_are_shown_once_on_a_terminal(tmp_path: Path) -> None:
     path = tmp_path / "deep.gguf"
     tensors = {f"blk.{i}.w": ("I8", (8 if i == 3 else 4,), np.zeros(8 if i == 3 else 4, np.int8)) for i in range(6)}
     gguf_py.write(path, [], tensors)  # type: ignore[arg-type]
-    told = _flat(_on_a_terminal("inspect", path).decode())
+    told = _flat(on_a_terminal("inspect", path, columns=120))
     assert "blk.*.w 0–2, 4–5 I8 4" in told and "blk.3.w 3 I8 8" in told
     assert len(re.findall(r"^blk\.\d", done("inspect", path), re.MULTILINE)) == 6
 
 
-@pytest.mark.parametrize("columns", ["80", "120"])
-def test_nothing_of_a_table_is_cut_where_it_fits(tmp_path: Path, columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("columns", [80, 120])
+def test_nothing_of_a_table_is_cut_where_it_fits(tmp_path: Path, columns: int) -> None:
     """What is long goes on in the next line; types, shapes and sizes stay whole, and no line ends in blanks."""
     path = tmp_path / "odd.gguf"
     tensors: dict[str, Any] = {}
@@ -192,10 +168,9 @@ def test_nothing_of_a_table_is_cut_where_it_fits(tmp_path: Path, columns: str, m
         size = 256 * (1 + i % 3 // 2)  # two kinds of layers, in turn: their numbers make a long list
         tensors[f"blk.{i}.post_attention_norm.weight"] = ("I8", (64, size), np.zeros((64, size), np.int8))
     gguf_py.write(path, [Field.of("general.architecture", "x")], tensors)
-    monkeypatch.setenv("COLUMNS", columns)
-    told = re.sub(r"\x1b\[[0-9;]*m", "", _on_a_terminal("inspect", path).decode()).replace("\r\n", "\n")
+    told = re.sub(r"\x1b\[[0-9;]*m", "", on_a_terminal("inspect", path, columns=columns))
     assert "…" not in told and not re.search(r" $", told, re.MULTILINE)
-    assert max(map(len, told.split("\n"))) <= max(int(columns), len(str(path)) + 60)
+    assert max(map(len, told.split("\n"))) <= max(columns, len(str(path)) + 60)
     first = next(line for line in told.split("\n") if line.startswith("blk.*.post_attention_norm.weight"))
     assert re.search(r"0–1, 3–4, .* I8    64 × 256 .* 16\.4 kB$", first)
 
@@ -235,6 +210,7 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
     """A server that knows ranges, unless the path says otherwise."""
 
     sent: list[int]
+    over: threading.Event
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path.split("?")[0]))
@@ -265,10 +241,10 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             if self.path.endswith("?stalls"):
-                time.sleep(0.5)
+                self.over.wait()
             while self.path.endswith("?drips"):
                 self.wfile.write(data[start : start + 1])
-                time.sleep(0.02)
+                time.sleep(0.001)
             end = start + 100 if self.path.endswith("?ends") else end
             self.wfile.write(data[start:end])
             self.sent.append(end - start)
@@ -281,11 +257,11 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
 def server(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
     """Address of a server of ``tmp_path`` on the loopback interface, and the sizes of what it sent."""
     sent: list[int] = []
-    handler = functools.partial(type("_Counting", (_Ranges,), {"sent": sent}), directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_address[1]}", sent
-        running.shutdown()
+    over = threading.Event()
+    handler = type("_Counting", (_Ranges,), {"sent": sent, "over": over})
+    with serving(functools.partial(handler, directory=str(tmp_path))) as address:
+        yield address, sent
+        over.set()
 
 
 def _large(path: Path) -> None:
@@ -321,14 +297,17 @@ def test_servers_without_ranges_and_servers_that_lie(
         assert wrong.returncode == 1 and says in wrong.stderr and wrong.stderr.count("\n") == 1
     with pytest.raises(KQuantsError, match="invalid ipv6 url"):
         open_url("http://[::1/m.gguf")
-    with pytest.raises(KQuantsError, match="refused"):
-        open_url("http://127.0.0.1:9/m.gguf")
+    with socket.socket() as deaf, pytest.raises(KQuantsError, match="refused"):
+        deaf.bind(("127.0.0.1", 0))
+        open_url(f"http://127.0.0.1:{deaf.getsockname()[1]}/m.gguf")
     with pytest.raises(KQuantsError, match="the server sends 100 bytes where"):
         open_url(f"{address}/m.gguf?ends")
-    for how, seconds, says in [("stalls", 0.2, "timed out"), ("drips", 1.0, "the server is too slow")]:
-        monkeypatch.setattr(remote, "_SECONDS", seconds)
-        with pytest.raises(KQuantsError, match=says):
-            open_url(f"{address}/m.gguf?{how}")
+    monkeypatch.setattr(remote, "time", SimpleNamespace(monotonic=itertools.count(step=10).__next__))
+    with pytest.raises(KQuantsError, match="the server is too slow: 4 bytes in 40 s"):
+        open_url(f"{address}/m.gguf?drips")
+    monkeypatch.setattr(remote, "_SECONDS", 0.2)
+    with pytest.raises(KQuantsError, match="timed out"):
+        open_url(f"{address}/m.gguf?stalls")
 
 
 def test_shards_on_a_server(tmp_path: Path, server: tuple[str, list[int]]) -> None:

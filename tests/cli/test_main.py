@@ -14,7 +14,7 @@ import pytest
 
 from cli.main import COMMANDS
 from gguf_py.types import FILE_TYPES
-from tests.command import COMMAND, FIXTURES, done, kquants
+from tests.command import COMMAND, FIXTURES, ROOT, done, kquants
 
 
 def test_the_versions_that_matter() -> None:
@@ -77,14 +77,22 @@ def test_completion_scripts(shell: str, has: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["inspect", str(FIXTURES / "gguf" / "model.gguf")], ["completion", "bash"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["completion", "bash"],
+        ["inspect", str(FIXTURES / "gguf" / "model.gguf")],
+        *([name, "--help"] for name in COMMANDS),
+    ],
+    ids=" ".join,
 )
 def test_what_must_be_quick_does_not_wait_for_numpy(arguments: list[str]) -> None:
     run = (
         "import sys\nfrom cli.main import main\n"
         "try: main()\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
     )
-    told = subprocess.run([sys.executable, "-c", run, *arguments], capture_output=True, text=True, check=True).stderr
+    command = [sys.executable, "-c", run, *arguments]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr
     assert not {"numpy", "numba", "kquants", "yaml", "tokenizers"} & set(told.split())
 
 

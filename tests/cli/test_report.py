@@ -18,7 +18,7 @@ from gguf_py import Field, shards
 from tests.command import TINY, done
 from tests.command import kquants as command
 
-from .browser import Browser, browser, installed
+from .browser import Browser, browser
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!-- {{css}} \x1b[31m"
 
@@ -167,8 +167,6 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def window() -> Iterator[Browser]:
     """A desktop's window."""
-    if not installed():
-        pytest.skip("needs Debian's chromium and chromium-driver")
     with browser("--window-size=1280,1000") as opened:
         yield opened
 
@@ -259,8 +257,6 @@ def test_the_template_is_code(window: Browser, page: Path) -> None:
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_itself_never_scrolls_sideways(page: Path, width: int) -> None:
-    if not installed():
-        pytest.skip("needs Debian's chromium and chromium-driver")
     with browser() as narrow:
         narrow.open(page)
         narrow._call("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": {

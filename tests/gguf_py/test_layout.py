@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gguf_py
@@ -60,7 +60,7 @@ def _infos(draw: st.DrawFn) -> list[TensorInfo]:
     return [TensorInfo(*parts) for parts in zip(names, kinds, shapes, strict=True)]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=120)
 @given(st.lists(_TEXT.filter(bool), max_size=5, unique=True).flatmap(lambda k: st.tuples(*map(_value, k))), _infos())
 def test_headers_are_ggmls(ggml: Ggml, tmp_path: Path, values: tuple[object, ...], infos: list[TensorInfo]) -> None:
     path = tmp_path / "theirs.gguf"

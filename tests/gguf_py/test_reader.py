@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import gguf_py
@@ -215,7 +215,7 @@ def _mutations() -> Iterator[st.SearchStrategy[tuple[int, bytes]]]:
     yield st.tuples(st.integers(0, 2300), numbers.map(lambda n: struct.pack("<Q", n)))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(st.sampled_from(SMALL), st.lists(st.one_of(*_mutations()), min_size=1, max_size=4), st.integers(0, 2400))
 @example(SMALL[0], [], 500)
 def test_damaged_files_are_read_or_refused(path: Path, changes: list[tuple[int, bytes]], end: int) -> None:
@@ -276,7 +276,7 @@ def _files(draw: st.DrawFn) -> tuple[list[Field], list[TensorInfo], int]:
     return fields, infos, alignment
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_files(), st.sampled_from(["little", "big"]), st.sampled_from([2, 3]), st.randoms(use_true_random=False))
 def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -97,13 +98,14 @@ def odd(draw: st.DrawFn) -> tuple[Model, str]:
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_AS)
+    limits, stack = resource.getrlimit(resource.RLIMIT_AS), threading.stack_size(1 << 21)  # whatever `ulimit -s` says
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MORE, limits[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
+        threading.stack_size(stack)
 
 
 def convert(model: Model, outtype: str, folder: Path) -> None:
@@ -136,7 +138,7 @@ def test_found_by_trying(what: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks for the memory where Linux says it")
 @pytest.mark.filterwarnings("ignore")
 @given(odd())
-@settings(max_examples=80, derandomize=True, deadline=None)
+@settings(max_examples=80)
 def test_converted_or_refused_in_a_sentence(tmp_path_factory: pytest.TempPathFactory, what: tuple[Model, str]) -> None:
     model, outtype = what
     folder = tmp_path_factory.mktemp("odd")

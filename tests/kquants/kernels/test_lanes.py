@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -231,7 +232,7 @@ def test_every_float16_and_its_neighbours() -> None:
 def test_a_width_that_is_none_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import kquants.kernels.lanes"],
-        env={"KQUANTS_LANES": "12"},
+        env={**os.environ, "KQUANTS_LANES": "12"},
         capture_output=True,
         text=True,
         check=False,
