@@ -87,7 +87,7 @@ def command(
 ) -> None:
     """Convert CHECKPOINT, a folder with config.json, a tokenizer and weights, to GGUF: llama.cpp's own bytes.
 
-    Mistral's own form, with params.json and tekken.json, is known where there is no config.json.
+    Where there is no config.json, the params.json of Mistral's own form and that of Meta's own folders are known.
 
     CHECKPOINT may also be a hub id such as Qwen/Qwen3-0.6B, or Qwen/Qwen3-0.6B@REVISION, which is looked for in the
     local Hugging Face cache, and fetched where huggingface_hub is installed (pip install 'kquants[hub]').

@@ -87,7 +87,7 @@ def prepare(
         file_type=_file_type(None if vocab_only else opened.tensors.kept, chosen),
         tokenizer_config=opened.json("tokenizer_config.json") or {},
         files=[p.name for p in opened.dir.iterdir()],
-        generation_config=general.generation(opened.dir),
+        generation_config=general.generation(opened),
         pooling=_pooling(opened),
         vocab_only=vocab_only,
         weights=Weights(opened) if held else {},
@@ -107,9 +107,7 @@ def prepare(
     if not shapes and not vocab_only:
         raise KQuantsError(f"{opened.dir}: holds no tensor of a model")
     counts = weigh(shapes)
-    said = general.gather(
-        opened.dir, counts, overrides=overrides, name=name, name_or_path=_text(raw.get("_name_or_path"))
-    )
+    said = general.gather(opened, counts, overrides=overrides, name=name, name_or_path=_text(raw.get("_name_or_path")))
     wide_names = [] if vocab_only or opened.tensors.kept != "NVFP4" else wide(opened.tensors, page, scope, opened.dir)
     fields = _fields(page, scope, said, opened, wide_names)
     agree(opened.dir, fields, shapes, scope["block_count"])

@@ -16,6 +16,7 @@ import yaml
 
 from gguf_py import KQuantsError
 
+from .checkpoint import Checkpoint
 from .checkpoint.folder import MAX_CONFIG, read_json, shown
 from .fields import Fields
 from .names import ModelName, parse, size_label, title
@@ -101,24 +102,25 @@ def _text(value: Any) -> str | None:
 
 
 def gather(
-    folder: Path,
+    opened: Checkpoint,
     counts: tuple[int, int, int, int],
     *,
     overrides: Path | None = None,
     name: str | None = None,
     name_or_path: str | None = None,
 ) -> General:
-    """Everything general that is known about the checkpoint in ``folder``.
+    """Everything general that is known about a checkpoint.
 
     ``counts`` are its weights: all, those outside experts, one expert's, and the number of experts. ``overrides``
     is a JSON file of ``general.*`` keys. Raises KQuantsError when that file or the model card cannot be read.
     """
+    folder = opened.dir
     card, found = model_card(folder), General()
     _read_card(found, card, counts[0])
     if name_or_path is not None and name_or_path.count("/") <= 1:  # more slashes make a path on somebody's disk
         _complete(found.texts, parse(name_or_path, counts[0]))
     _complete(found.texts, parse(folder.name, counts[0]))
-    _sampling(found, generation(folder))
+    _sampling(found, generation(opened))
     if overrides is not None:
         _override(found, overrides)
     if name is not None:
@@ -238,10 +240,10 @@ def _complete(texts: dict[str, Any], parts: ModelName) -> None:
             texts[key] = value
 
 
-def generation(folder: Path) -> dict[str, Any]:
+def generation(opened: Checkpoint) -> dict[str, Any]:
     """``generation_config.json``, often missing and often broken; empty then: it is advice, not part of the model."""
     try:
-        return read_json(folder / "generation_config.json", MAX_CONFIG)
+        return opened.json("generation_config.json") or {}
     except KQuantsError:
         return {}
 

@@ -18,7 +18,7 @@ from typing import Any
 from gguf_py.errors import KQuantsError
 from kquants.source import Source
 
-from . import meta, safetensors, torch
+from . import llama, meta, safetensors, torch
 from .encodings import decoded, fitting
 from .folder import MAX_CONFIG, MAX_JSON, Shard, inside, read_json, shown
 from .parts import Decoded, Factors, Lazy
@@ -46,13 +46,29 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         return path if path.is_file() else None
 
     def json(self, name: str, limit: int = MAX_CONFIG) -> dict[str, Any] | None:
-        """The JSON object in the file ``name`` of at most ``limit`` bytes, or None when there is no such file."""
+        """The JSON object in the file ``name`` of at most ``limit`` bytes, or None when there is no such file.
+
+        Beside Meta's own files, what transformers' conversion script would write.
+        """
         path = self.path(name)
-        return None if path is None else read_json(path, limit)
+        if path is not None:
+            return read_json(path, limit)
+        return self._converted.get(name) if name in llama.FILES else None
+
+    @cached_property
+    def _converted(self) -> Mapping[str, dict[str, Any]]:
+        path = self.path("params.json")
+        params = {} if path is None or self.path("config.json") is not None else read_json(path, MAX_CONFIG)
+        if path is None or not llama.meant(params):
+            return {}
+        return llama.documents(path, params.get("model", params), self.path("tokenizer.model"), self.stored)
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """``config.json`` as it stands, or Mistral's own ``params.json``; raises KQuantsError when there is neither."""
+        """``config.json``, or what stands for it: Mistral's own ``params.json``, or what is made of Meta's.
+
+        Raises KQuantsError when there is neither.
+        """
         config = self.json("config.json")
         params = {} if config is not None else self.json("params.json") or {}
         if "hidden_dim" in params and params.get("moe") is None:  # of its mixtures, upstream wants a config.json too
@@ -93,7 +109,8 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
             reader = safetensors if name.endswith(".safetensors") else torch
             files[name] = reader.tensors(shard)
         if not weight_map and all(map(meta.FILE.fullmatch, names)):
-            return meta.joined(self.dir, files)
+            whole = meta.joined(self.dir, files)
+            return whole if self.path("config.json") is not None else llama.ordered(whole)
         found: dict[str, Stored] = {}
         for name, tensors in files.items():
             for key, stored in tensors.items():

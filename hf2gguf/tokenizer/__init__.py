@@ -12,6 +12,7 @@ from typing import Any
 
 from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
+from hf2gguf.checkpoint.llama import is_ranks
 
 from . import bpe, families, lists, sentencepiece, special, tekken, tiktoken, unigram
 from .special import Fields, put
@@ -25,14 +26,17 @@ CODE_LLAMA, GRANITE_SMALL = 32016, 49152
 
 
 def _llama(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    """Whatever a Llama comes with: tekken, SentencePiece, BPE with byte fallback, byte-level BPE."""
+    """Whatever a Llama comes with: tekken, SentencePiece, tiktoken's, BPE with byte fallback, byte-level BPE."""
     if checkpoint.path("tekken.json") is not None and checkpoint.path("tokenizer.json") is None:
         return tekken.fields(checkpoint, config)
+    pieces = checkpoint.path("tokenizer.model")
+    if pieces is not None and is_ranks(pieces):  # Llama 3 as Meta publishes it
+        return tiktoken.llama(checkpoint, config) or bpe.fields(checkpoint, config)
     found: Fields = {}
     prefix = (checkpoint.json("tokenizer_config.json") or {}).get("add_prefix_space")
     if prefix is not None:
         put(found, "add_space_prefix", prefix, ValueType.BOOL)
-    if checkpoint.path("tokenizer.model") is not None:
+    if pieces is not None:
         found.update(sentencepiece.fields(checkpoint, config))
     elif bpe.has_byte_fallback(checkpoint):
         found.update(bpe.byte_fallback(checkpoint, config))

@@ -15,7 +15,7 @@ from typing import Any
 
 from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
-from hf2gguf.checkpoint.folder import inside, read_json, read_text
+from hf2gguf.checkpoint.folder import inside, read_text
 
 Fields = dict[str, Field]
 """Metadata by key. A key put again keeps its place and takes the new value, as in upstream's writer."""
@@ -51,8 +51,7 @@ def put(fields: Fields, name: str, value: Any, type: ValueType | None = None, it
 
 def tokenizer_json(checkpoint: Checkpoint) -> dict[str, Any] | None:
     """``tokenizer.json``, or None when there is none."""
-    path = checkpoint.path("tokenizer.json")
-    return None if path is None else read_json(path, MAX_TOKENIZER)
+    return checkpoint.json("tokenizer.json", MAX_TOKENIZER)
 
 
 @dataclass

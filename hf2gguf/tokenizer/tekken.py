@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from gguf_py import Field, KQuantsError, ValueType
@@ -58,7 +59,7 @@ def fields(checkpoint: Checkpoint, config: Mapping[str, Any], own_template: bool
     found: Fields = {}
     put(found, "model", "gpt2")
     put(found, "pre", "tekken")
-    put(found, "merges", merges(ranks))
+    put(found, "merges", merges(ranks, path))
     for key, token in (("bos", "<s>"), ("eos", "</s>"), ("unknown", "<unk>"), ("padding", "<pad>")):
         put(found, f"{key}_token_id", specials.index(token), ValueType.UINT32)
     letters = byte_letters()
@@ -75,8 +76,13 @@ def fields(checkpoint: Checkpoint, config: Mapping[str, Any], own_template: bool
     return found
 
 
-def merges(ranks: Mapping[bytes, int]) -> list[str]:
+_MAX_PAIRS = 1 << 27
+"""Pairs of neighbouring bytes that may be looked at for all merges; those of a published file are a tenth of it."""
+
+
+def merges(ranks: Mapping[bytes, int], path: Path) -> list[str]:
     """All pairs of tokens that make a token, in the order of what they make, then of their own ranks."""
+    check_lengths(ranks, path)
     letters = byte_letters()
     text = {token: "".join(letters[byte] for byte in token) for token in ranks}
     found: list[str] = []
@@ -87,6 +93,12 @@ def merges(ranks: Mapping[bytes, int]) -> list[str]:
             pairs.sort(key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
             found.extend(f"{text[left]} {text[right]}" for left, right in pairs)
     return found
+
+
+def check_lengths(ranks: Iterable[bytes], path: Path) -> None:
+    """Raise KQuantsError when tokens are so long that all ways to cut them could not be looked at."""
+    if sum(len(token) ** 2 for token in ranks) > _MAX_PAIRS:
+        raise KQuantsError(f"{path}: has tokens that are too long to find out what they are made of")
 
 
 def _template(checkpoint: Checkpoint, version: str, own: bool) -> str | None:

@@ -1,10 +1,10 @@
 """Vocabularies of tiktoken: a file of tokens in base64 with their ranks, and special tokens that only code names.
 
 Upstream runs the checkpoint's own code to read them. Here the file is read as it stands, and what the published code of
-three families adds to it stands below. Merges follow from the ranks: a token is made of the two parts that its bytes
+four families adds to it stands below. Merges follow from the ranks: a token is made of the two parts that its bytes
 have become when everything of a lower rank is merged.
 Source: openai/tiktoken, ``load.py``; Qwen's ``tokenization_qwen.py``, Moonshot's ``tokenization_kimi.py``, Tencent's
-``tokenization_hy.py``; of the order of keys, upstream.
+``tokenization_hy.py``, Meta's ``llama3/tokenizer.py``; of the order of keys, upstream.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ from hf2gguf.checkpoint.folder import read_text, shown
 from . import pre, special
 from .sentencepiece import MAX_VOCAB, TokenKind, vocab_size
 from .special import Fields, put
-from .tekken import byte_letters
+from .tekken import byte_letters, check_lengths
+from .tekken import merges as all_pairs
 
 Ranks = dict[bytes, int]
 
 _MAX_FILE = 64 << 20
-_MAX_PAIRS = 1 << 27
-"""Pairs of neighbouring bytes that may be looked at for all merges; those of a published file are a tenth of it."""
 
 _EXTRAS = [f"<|extra_{i}|>" for i in range(205)]
 
@@ -50,6 +49,10 @@ class Family:
     """Special tokens by the checkpoint and the first of their ids."""
     counted: bool = False
     """Whether ranks are counted, whatever the file says."""
+    pairs: bool = False
+    """Whether any two tokens that make a third are a merge, as transformers has it, and not those alone that do."""
+    begins: bool = False
+    """Whether the first of the special tokens is put before a text."""
 
 
 def _reserved(checkpoint: Checkpoint, first: int) -> list[str]:
@@ -75,6 +78,27 @@ HUNYUAN = Family(
     lambda checkpoint, first: HUNYUAN_SPECIALS,
     counted=True,
 )
+_TURNS = ("<|start_header_id|>", "<|end_header_id|>")
+_RESERVED = [f"<|reserved_special_token_{i}|>" for i in range(256)]
+_LLAMA3 = [*_RESERVED[:4], *_TURNS, _RESERVED[4], "<|eot_id|>"]
+_LLAMA31 = [
+    *_RESERVED[:2],
+    "<|finetune_right_pad_id|>",
+    _RESERVED[2],
+    *_TURNS,
+    "<|eom_id|>",
+    "<|eot_id|>",
+    "<|python_tag|>",
+]
+
+
+def _llama3(checkpoint: Checkpoint, first: int) -> list[str]:
+    """Llama 3's 256; since 3.1, which scales its rope, some that were reserved have names."""
+    named = ["<|begin_of_text|>", "<|end_of_text|>", *(_LLAMA31 if checkpoint.config.get("rope_scaling") else _LLAMA3)]
+    return [*named, *(token for token in _RESERVED if token not in named)][:256]
+
+
+_LLAMA = Family(("tokenizer.model",), "llama-bpe", pre.words(r"\p{N}{1,3}"), False, _llama3, pairs=True, begins=True)
 _KIMI = Family(("tiktoken.model",), "kimi-k2", pre.KIMI, False, _reserved)
 
 
@@ -88,6 +112,20 @@ def qwen(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields | None:
     for kind in () if more.ids else ("bos", "eos"):
         more.set(kind, made.specials["<|endoftext|>"])
     more.set("unk", made.specials["<|endoftext|>"])
+    return made.fields | more.fields()
+
+
+def llama(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields | None:
+    """The same of Llama 3, as transformers' conversion script makes a ``tokenizer.json`` of it."""
+    made = _made(checkpoint, config, _LLAMA)
+    if made is None:
+        return None
+    more = special.load(checkpoint)
+    more.merges = made.merges
+    more.set("bos", made.specials["<|begin_of_text|>"])
+    more.set("eos", made.specials["<|end_of_text|>"])
+    for kind in ("bos", "eos", "sep"):
+        more.add.setdefault(kind, kind == "bos")
     return made.fields | more.fields()
 
 
@@ -141,7 +179,7 @@ def _made(checkpoint: Checkpoint, config: Mapping[str, Any], family: Family, hal
     size = vocab_size(config, len(ranks) + len(specials), checkpoint.dir / "config.json")
     if max(ranks.values()) >= size:
         raise KQuantsError(f"{path}: has a token of the rank {max(ranks.values())}, but vocab_size is {size}")
-    merges = merged(ranks, path, halves)
+    merges = all_pairs(ranks, path) if family.pairs else merged(ranks, path, halves)
     letters = byte_letters()
     texts = {"".join(letters[byte] for byte in token): rank for token, rank in ranks.items()} | specials
     by_id = {token_id: text for text, token_id in texts.items()}
@@ -185,8 +223,7 @@ def read(path: Path, counted: bool = False) -> Ranks:
 
 def merged(ranks: Ranks, path: Path, halves: bool = False) -> list[str]:
     """The merges that the ranks imply, in the order of the file: of each token the two parts it is made of."""
-    if sum(len(token) ** 2 for token in ranks) > _MAX_PAIRS:
-        raise KQuantsError(f"{path}: has tokens that are too long to find out what they are made of")
+    check_lengths(ranks, path)
     letters = byte_letters()
     found = []
     for token, rank in ranks.items():
@@ -221,7 +258,8 @@ def _pre_name(ranks: Ranks, family: Family, path: Path) -> str:
     text = unicodedata.normalize("NFC", pre.PROBE) if family.composed else pre.PROBE
     words = [text[lo:hi].encode() for _, (lo, hi) in split.pre_tokenize_str(text)]
     parts = [part for word in words for part in ([word] if word in ranks else _cut(word, ranks))]
-    name = pre.recognized([[ranks[part] for part in parts]]) if all(part in ranks for part in parts) else None
+    ids = [*([len(ranks)] if family.begins else []), *(ranks.get(part, -1) for part in parts)]
+    name = pre.recognized([ids]) if -1 not in ids else None
     if name is None:
         name = family.pre
         warnings.warn(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gguf_py import KQuantsError
+from hf2gguf import checkpoint, general
 from hf2gguf.fields import Fields
-from hf2gguf.general import gather
 from hf2gguf.names import file_name, parse, rounded, size_label, title
 from tests.command import kquants
 
@@ -49,6 +49,10 @@ def test_words() -> None:
     assert size_label(8, 10**9, 6 * 10**9, 8) == "8x7.0B"
     assert file_name(parse("Mistral-7B-Instruct-v0.3", 7 * 10**9), "f16") == "Mistral-7B-Instruct-v0.3-F16"
     assert file_name(parse("model", 0), "bf16") == "model-BF16"
+
+
+def gather(folder: Path, counts: tuple[int, int, int, int], **more: Any) -> general.General:
+    return general.gather(checkpoint.open(folder), counts, **more)
 
 
 def folder(place: Path, card: str = "", **files: Any) -> Path:

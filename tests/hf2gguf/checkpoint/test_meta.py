@@ -1,57 +1,39 @@
-"""Meta's model-parallel files: slices put together are the matrix that upstream reads from one file."""
+"""Meta's own folders: slices put together are the matrix that upstream reads from one file, and what
+``params.json`` leaves out is what transformers' conversion script would say."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from gguf_py import KQuantsError
 from hf2gguf import checkpoint
+from hf2gguf.convert import prepare
+from tests.hf2gguf import meta
+from tests.hf2gguf.make_meta import META
 from tests.hf2gguf.models import values, write
 from tests.hf2gguf.test_architectures import EXPECTED, convert
 from tests.hf2gguf.zoo import ZOO
 
-from .test_torch import archive, described
-from .test_torch import plain as entry
-
 MODEL = ZOO["llama-by-meta"]
-Arrays = dict[str, NDArray[Any]]
+DIGESTS: dict[str, str] = json.loads(META.read_text())
 
 
-def whole() -> Arrays:
+def whole() -> meta.Arrays:
     """The checkpoint's tensors, BF16, in the order of safetensors."""
     return {name: values(name, MODEL.tensors[name], MODEL.dtype) for name in sorted(MODEL.tensors)}
 
 
-def sliced(name: str, array: NDArray[Any], count: int, embedding: int) -> list[NDArray[Any]]:
-    """What each of ``count`` files holds of a tensor."""
-    if array.ndim == 1:
-        return [array] * count
-    by_columns = name.endswith(("wo.weight", "w2.weight"))
-    axis = embedding if name == "tok_embeddings.weight" else int(by_columns)
-    return [np.ascontiguousarray(part) for part in np.split(array, count, axis)]
-
-
 def parts(folder: Path, count: int, embedding: int = 1) -> Path:
-    """The checkpoint in ``count`` files; ``embedding`` is the axis that cuts the embedding."""
+    """The checkpoint in ``count`` files, with a ``config.json``; ``embedding`` is the axis that cuts the embedding."""
     write(MODEL, folder)
     (folder / "model.safetensors").unlink()
-    cut = {name: sliced(name, array, count, embedding) for name, array in whole().items()}
-    buffer = np.ones(8, np.float32)
-    for i in range(count):
-        arrays = {name: slices[i] for name, slices in cut.items()} | {"rope.freqs": buffer}
-        save(folder / f"consolidated.{i:02}.pth", arrays)
+    meta.parts(folder, whole(), count, embedding)
     return folder
-
-
-def save(path: Path, arrays: Arrays) -> None:
-    keys = {name: str(key) for key, name in enumerate(arrays)}
-    entries = described({name: entry(array, keys[name]) for name, array in arrays.items()})
-    archive(path, entries, {keys[name]: array for name, array in arrays.items()})
 
 
 @pytest.mark.parametrize(("count", "embedding"), [(1, 1), (2, 1), (2, 0), (8, 1)])
@@ -76,7 +58,7 @@ def changed(folder: Path, name: str, shape: tuple[int, ...] | None) -> None:
     """Two files, the second of which has another slice of one tensor, or none."""
     arrays = {"norm.weight": np.zeros(64, np.float32), "layers.0.attention.wq.weight": np.zeros((32, 64), np.float32)}
     for i in range(2):
-        save(folder / f"consolidated.{i:02}.pth", arrays)
+        meta.save(folder / f"consolidated.{i:02}.pth", arrays)
         arrays.pop(name, None)
         arrays |= {name: np.zeros(shape, np.float32)} if shape else {}
 
@@ -90,3 +72,37 @@ def test_slices_that_do_not_fit(tmp_path: Path) -> None:
     (folder / "consolidated.01.pth").rename(folder / "consolidated.02.pth")
     with checkpoint.open(folder) as opened, pytest.raises(KQuantsError, match=r"01\.pth: is missing"):
         _ = opened.stored
+
+
+@pytest.mark.parametrize("name", meta.METAS)
+def test_a_folder_as_published(name: str, tmp_path: Path) -> None:
+    """What upstream makes of the Hugging Face checkpoint that transformers' script makes of the folder."""
+    folder = meta.write(meta.METAS[name], tmp_path / name)
+    with pytest.warns(UserWarning, match=r"params\.json: does not say which Llama this is; taken for (Code )?Llama"):
+        found = convert(folder, tmp_path / "out", "--outtype", "f16")
+    assert found == {"m.gguf": DIGESTS[name]}
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"n_heads": "4"}, r"params\.json: n_heads is '4', expected a number"),
+        ({"norm_eps": None}, r"params\.json: norm_eps is None, expected a number"),
+        ({"multiple_of": 256}, r"params\.json: makes a feed-forward size of 256, but layers\.0\.feed_forward\.w1"),
+        ({"vision_chunk_size": 448}, r"params\.json: has 'vision_chunk_size', so this is a Llama that sees"),
+        ({"quantization_args": {"scheme": "int4"}}, "so this is weights that Meta has quantized"),
+    ],
+)
+def test_parameters_that_do_not_fit(params: dict[str, Any], says: str, tmp_path: Path) -> None:
+    folder = meta.write(meta.METAS["llama-1"], tmp_path / "m")
+    (folder / "params.json").write_text(json.dumps(meta.METAS["llama-1"].params | params))
+    with pytest.raises(KQuantsError, match=says):
+        prepare(folder, "f16")
+
+
+def test_a_tokenizer_beside_the_folder(tmp_path: Path) -> None:
+    """As the first Llamas came."""
+    folder = meta.write(meta.METAS["llama-1"], tmp_path / "7B")
+    (folder / "tokenizer.model").rename(tmp_path / "tokenizer.model")
+    with pytest.raises(KQuantsError, match=f"7B: has no tokenizer.model, copy {tmp_path / 'tokenizer.model'} into it"):
+        prepare(folder, "f16")

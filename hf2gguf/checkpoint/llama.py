@@ -1,0 +1,159 @@
+"""Meta's Llamas as Meta publishes them: the files that transformers' conversion script would write of ``params.json``.
+
+Which Llama it is ``params.json`` does not say; it is inferred, with a warning.
+Source: transformers 4.46, ``models/llama/convert_llama_weights_to_hf.py``; of what tells Llama 2 from 1, upstream's
+``examples/convert_legacy_llama.py``; of Llama 3.2's rope, the same script's versions.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gguf_py.errors import KQuantsError
+
+from .stored import Stored
+
+FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+"""What the script writes besides the weights."""
+
+OUTPUT, EMBEDDING = "output.weight", "tok_embeddings.weight"
+_ORDER = (
+    "output tok_embeddings attention_norm feed_forward.w2 feed_forward.w1 feed_forward.w3 ffn_norm"
+    " attention.wk attention.wo attention.wq attention.wv norm"
+).split()
+"""Meta's names, of a layer and around the layers, in the order that the script's own names sort in."""
+_NAME = re.compile(r"(?:layers\.(\d+)\.)?(.+)\.weight")
+_RANKS = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?\n")
+_NOT_TEXT = {
+    "vision_chunk_size": "a Llama that sees",
+    "vision_model": "a Llama that sees",
+    "moe_args": "Llama 4",
+    "quantization_args": "weights that Meta has quantized",
+    "lora_args": "weights with adapters",
+}
+_SAMPLING = {"temperature": 0.6, "top_p": 0.9}
+_BOS, _A, _B = {"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, {"Sequence": {"id": "B"}}
+_BEGINS = {"type": "TemplateProcessing", "single": [_BOS, _A], "pair": [_BOS, _A, _BOS, _B]}
+"""Llama 1 and 2 put the first token before a text, and before the second of two."""
+_TOKENS = {str(i): {"content": token, "special": True} for i, token in enumerate(("<unk>", "<s>", "</s>"))}
+
+
+def meant(params: Mapping[str, Any]) -> bool:
+    """Whether ``params.json`` is Meta's: Mistral's, which grew out of it, says the feed-forward size."""
+    return {"dim", "n_layers", "n_heads"} <= params.keys() and "hidden_dim" not in params and params.get("moe") is None
+
+
+def is_ranks(path: Path) -> bool:
+    """Whether a ``tokenizer.model`` is a file of tiktoken's, as Llama 3's is, and not SentencePiece's."""
+    with path.open("rb") as file:
+        return _RANKS.match(file.read(1 << 12)) is not None
+
+
+def tied(stored: Mapping[str, Stored]) -> bool:
+    """Whether the output layer is the embedding itself: it has no tensor of its own, or lies in the same place."""
+    output, embedding = stored.get(OUTPUT), stored.get(EMBEDDING)
+    if output is None or embedding is None:
+        return output is None
+    return output.shard is embedding.shard and output.offset == embedding.offset
+
+
+def ordered(stored: Mapping[str, Stored]) -> dict[str, Stored]:
+    """The tensors in the order of the script's one file of weights, without an output layer that is tied."""
+
+    def place(name: str) -> tuple[int, str, int]:
+        found = _NAME.fullmatch(name)
+        if found is None or found[2] not in _ORDER:
+            return len(_ORDER), name, 0
+        at = _ORDER.index(found[2])
+        return (2, found[1], at) if found[1] else (at, "", 0)
+
+    spare = OUTPUT if tied(stored) else None
+    return {name: stored[name] for name in sorted(stored, key=place) if name != spare}
+
+
+def documents(
+    path: Path, params: Mapping[str, Any], tokenizer: Path | None, stored: Mapping[str, Stored]
+) -> dict[str, dict[str, Any]]:
+    """What the script's JSON files would hold; raises KQuantsError where the parameters or the tensors do not fit.
+
+    ``path`` is that of ``params.json``; the tensors are all of the checkpoint's.
+    """
+    for key, what in _NOT_TEXT.items():
+        if params.get(key) not in (None, False, -1, {}):
+            raise KQuantsError(f"{path}: has {key!r}, so this is {what}, expected a plain Llama of text, 1 to 3.3")
+    if tokenizer is None:
+        beside = path.parent.absolute().parent / "tokenizer.model"
+        hint = f", copy {beside} into it" if beside.is_file() else ", which Meta may have put beside it"
+        raise KQuantsError(f"{path.parent}: has no tokenizer.model{hint}")
+    new = is_ranks(tokenizer)
+    name, told, context, factor = _version(params, new, tied(stored))
+    config = _config(path, params, stored) | {"max_position_embeddings": context}
+    if factor:
+        config["rope_scaling"] = {"rope_type": "llama3", "factor": factor, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}  # fmt: skip
+    warnings.warn(
+        f"{path}: does not say which Llama this is; taken for {name}, as {told}: a context of {context} tokens"
+        + (f", rope stretched by {factor:g}" if factor else "")
+        + f", {'<|end_of_text|>' if new else '</s>'} at the end, sampling with temperature 0.6 and top_p 0.9",
+        stacklevel=2,
+    )
+    if new:
+        named = {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"}
+        return {"config.json": config, "generation_config.json": _SAMPLING, "tokenizer_config.json": named}
+    return {
+        "config.json": config | {"bos_token_id": 1, "eos_token_id": 2, "unk_token_id": 0},
+        "generation_config.json": _SAMPLING,
+        "tokenizer.json": {"post_processor": _BEGINS},
+        "tokenizer_config.json": {"added_tokens_decoder": _TOKENS, "add_bos_token": True, "add_eos_token": False},
+    }
+
+
+def _version(params: Mapping[str, Any], new: bool, tied: bool) -> tuple[str, str, int, float | None]:
+    """Which Llama it is, by what that is told, its context, and by how much its rope is stretched."""
+    if new and params.get("use_scaled_rope"):
+        if tied:
+            return "Llama 3.2", "its rope is scaled, its output layer is its embedding", 131072, 32.0
+        return "Llama 3.1 or 3.3", "its rope is scaled", 131072, 8.0
+    if new:
+        return "Llama 3", "its tokenizer is tiktoken's", 8192, None
+    if params.get("rope_theta", 10000.0) > 10000.0:
+        return "Code Llama", "its rope_theta is not 10000", 16384, None
+    if params.get("norm_eps") == 1e-5:
+        return "Llama 2", "its norm_eps is 1e-5", 4096, None
+    return "Llama 1", "its norm_eps is not 1e-5", 2048, None
+
+
+def _config(path: Path, params: Mapping[str, Any], stored: Mapping[str, Stored]) -> dict[str, Any]:
+    """The sizes, each a number that is checked; the rest follows from tensors, which have to be there."""
+
+    def number(key: str, kind: Any = int, default: Any = None) -> Any:
+        value: Any = default if params.get(key) is None else params[key]
+        if not isinstance(value, kind) or isinstance(value, bool) or not 0 < value < 1 << 31:
+            raise KQuantsError(f"{path}: {key} is {value!r}, expected a number")
+        return value
+
+    dim, heads = number("dim"), number("n_heads")
+    least = int(number("ffn_dim_multiplier", int | float, 1) * int(8 * dim / 3))
+    wide = least + -least % number("multiple_of", default=256)
+    for name in (EMBEDDING, gate := "layers.0.feed_forward.w1.weight"):
+        if name not in stored:
+            raise KQuantsError(f"{path.parent}: lacks the tensor {name}, which each of Meta's Llamas has")
+    if stored[gate].shape[:1] != (wide,):
+        raise KQuantsError(f"{path}: makes a feed-forward size of {wide}, but {gate} is {list(stored[gate].shape)}")
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": dim,
+        "intermediate_size": wide,
+        "num_hidden_layers": number("n_layers"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": number("n_kv_heads", default=heads),
+        "head_dim": dim // heads,
+        "rms_norm_eps": number("norm_eps", int | float),
+        "rope_theta": number("rope_theta", int | float, 10000.0),
+        "vocab_size": stored[EMBEDDING].shape[0],
+    }
