@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gguf_py.types import TensorType
+
+from .codecs import codec
 from .jit import deferred
+from .recode import decode
 
 first_not_finite = deferred("kquants.kernels.finite").first_not_finite
 """``first_not_finite(x)``: the flat index of the first NaN or infinity in float32[n, m], or -1."""
@@ -40,3 +45,35 @@ def scales_are_finite(blocks: NDArray[np.uint8], name: str) -> bool:
     bits = EXPONENTS["F16"]
     halves = (np.ndarray((count,), "<u2", blocks.data, at, (nbytes,)) for at in SCALES[name])
     return not any(bool(((scale & bits) == bits).any()) for scale in halves)
+
+
+_INTEGERS = {"I8", "I16", "I32", "I64"}
+
+
+def first_weight_not_finite(blocks: NDArray[np.uint8], kind: TensorType) -> int:
+    """The index of the first weight of uint8[n, bytes of a block] that is NaN or infinite, or -1.
+
+    Decodes only where the scales do not tell. Raises KQuantsError when a type that has to be decoded cannot be.
+    """
+    name = kind.name
+    if name in _INTEGERS or (name in SCALES and scales_are_finite(blocks, name)):
+        return -1
+    if name in EXPONENTS:
+        return int(first_not_finite_half(blocks.reshape(1, -1), EXPONENTS[name]))
+    if name == "F32":
+        floats = blocks.reshape(-1).view(np.float32)
+    else:
+        floats = np.empty(len(blocks) * kind.block, np.float32)
+        decode(blocks.reshape(-1), kind, floats)
+    return int(first_not_finite(floats.reshape(1, -1)))
+
+
+def kernels(kinds: Iterable[TensorType]) -> list[Any]:
+    """What ``first_weight_not_finite`` runs for types, unless a scale is not finite."""
+    found: list[Any] = []
+    for kind in kinds:
+        if kind.name in EXPONENTS:
+            found.append(first_not_finite_half)
+        elif kind.name not in SCALES and kind.name not in _INTEGERS:
+            found += [codec(kind).kernel("decode") if kind.name != "F32" else None, first_not_finite]
+    return [kernel for kernel in dict.fromkeys(found) if kernel is not None]

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from gguf_py.errors import KQuantsError
+from gguf_py.types import tensor_type
 
 from .buffers import Buffers
 from .plan import Item, Plan
-from .source import Bytes, Floats, Source
+from .source import Bytes, Source
 
 PIECE = 1 << 19
 """Weights of a piece; a multiple of every block. A row that is longer is a piece of its own where it cannot be cut."""
@@ -63,20 +64,21 @@ def jobs_of(plan: Plan) -> list[Job]:
 
 def kernels_of(jobs: Iterable[Job]) -> list[Any]:
     """The kernels that jobs run, so that they can be compiled before the work begins."""
+    from .finite import kernels as finders
     from .recode import kernels
 
-    jobs = list(jobs)
-    pairs = {(job.stored.type, item.info.type, item.imatrix is not None) for job in jobs for item in job.items}
-    return [*kernels(sorted(pairs, key=str)), *dict.fromkeys(map(_check, jobs))]
+    pairs, copied = set(), set()
+    for job in jobs:
+        for item in job.items:
+            if _copied(job, item):
+                copied.add(job.stored.type)
+            else:
+                pairs.add((job.stored.type, item.info.type, item.imatrix is not None))
+    return [*kernels(sorted(pairs, key=str)), *finders(sorted(copied, key=str))]
 
 
-def _check(job: Job) -> Any:
-    """The kernel that finds the first weight that is not finite."""
-    from .finite import EXPONENTS, first_not_finite, first_not_finite_half, round_to_half
-
-    if job.rounded:
-        return round_to_half
-    return first_not_finite_half if job.stored.type.name in EXPONENTS else first_not_finite
+def _copied(job: Job, item: Item) -> bool:
+    return item.info.type == job.source.type and not job.rounded
 
 
 def make(job: Job, lo: int, hi: int, buffers: Buffers, take: Callable[[Item, int, Bytes], None]) -> None:
@@ -85,17 +87,22 @@ def make(job: Job, lo: int, hi: int, buffers: Buffers, take: Callable[[Item, int
     What is handed on stands in ``buffers`` and is gone after that. Raises KQuantsError when a weight is not finite, and
     when the input has become shorter.
     """
+    from .finite import first_weight_not_finite
+
     raw = _read(job.stored, lo, hi, buffers)
-    floats = _decode(job, raw, lo, hi, buffers)
     for item in job.items:
         kind = item.info.type
-        if floats is None or (kind == job.source.type and not job.rounded):
-            data: Bytes = raw
-        elif kind.name == "F32":
-            data = floats.view(np.uint8)
+        if _copied(job, item):
+            data, at = raw, first_weight_not_finite(raw.reshape(-1, kind.nbytes), kind)
         else:
             data = buffers.get("out", (hi - lo) // kind.block * kind.nbytes, np.uint8)
-            _encode(item, lo, floats, data)
+            at = _recode(job, item, lo, raw, data)
+        if at >= 0:
+            place = ", ".join(str(i) for i in np.unravel_index(lo + at, job.source.shape or (1,)))
+            found = _weight(job, raw, at)
+            raise KQuantsError(
+                f"tensor {item.info.name!r}: the weight at [{place}] is {found}, expected a finite number"
+            )
         take(item, lo, data)
 
 
@@ -109,55 +116,35 @@ def _read(source: Source, lo: int, hi: int, buffers: Buffers) -> Bytes:
     return raw
 
 
-_INTEGERS = ("I8", "I16", "I32", "I64")
+def _recode(job: Job, item: Item, lo: int, raw: Bytes, out: Bytes) -> int:
+    """Encode a piece for an item; the index of the first weight that is not finite, or -1."""
+    from .recode import recode, takes_weights
 
-
-def _decode(job: Job, raw: Bytes, lo: int, hi: int, buffers: Buffers) -> Floats | None:
-    """The weights as float32, every one of them finite; None when they were only looked at, to be copied."""
-    from .finite import EXPONENTS, first_not_finite, first_not_finite_half, round_to_half
-    from .recode import aligned, decode
-
-    kind = job.stored.type
-    copied = not job.rounded and all(item.info.type == kind for item in job.items)
-    if copied and kind.name in _INTEGERS:
-        return None
-    at = -1
-    early = kind.name in EXPONENTS and not job.rounded  # half as many bytes to look at as when they are decoded
-    if early:
-        at = int(first_not_finite_half(raw.reshape(1, -1), EXPONENTS[kind.name]))
-        if copied and at < 0:
-            return None
-    floats: Floats
-    if kind.name == "F32" and not job.rounded:
-        floats = aligned(raw).view(np.float32)
-    else:
-        floats = buffers.get("floats", hi - lo, np.float32)
-        decode(raw, kind, floats)
-    if job.rounded:
-        at = int(round_to_half(floats.reshape(1, -1)))
-    elif not early:
-        at = int(first_not_finite(floats.reshape(1, -1)))
-    if at >= 0:
-        name, shape = job.items[0].info.name, job.source.shape
-        place = ", ".join(str(i) for i in np.unravel_index(lo + at, shape or (1,)))
-        raise KQuantsError(f"tensor {name!r}: the weight at [{place}] is {floats[at]}, expected a finite number")
-    return floats
-
-
-def _encode(item: Item, lo: int, floats: Floats, out: Bytes) -> None:
-    from .recode import encode, encoder, takes_weights
-
-    kind, columns = item.info.type, item.info.columns
-    if item.imatrix is None or not takes_weights(kind):
-        encode(floats, kind, out)
-        return
-    kernel: Callable[..., None] = encoder(kind, weighted=True)
-    rows, blocks = floats.reshape(-1, columns), out.reshape(-1, kind.row_bytes(columns))
+    source, target, columns = job.stored.type, item.info.type, item.info.columns
+    if item.imatrix is None or not takes_weights(target):
+        return recode(raw, source, out, target, half=job.rounded)
+    rows, blocks = raw.reshape(-1, source.row_bytes(columns)), out.reshape(-1, target.row_bytes(columns))
     first = lo // columns
     high = item.info.shape[-2] if len(item.info.shape) > 1 else 1
-    while len(rows):  # an importance matrix belongs to one matrix (expert) of the tensor
-        matrix, within = divmod(first, high)
-        part = min(len(rows), high - within)
+    done = 0
+    while done < len(rows):  # an importance matrix belongs to one matrix (expert) of the tensor
+        matrix, within = divmod(first + done, high)
+        part = slice(done, done + high - within)
         weights = item.imatrix[matrix % len(item.imatrix)]
-        kernel(rows[:part], weights, blocks[:part])
-        rows, blocks, first = rows[part:], blocks[part:], first + part
+        at = recode(rows[part].reshape(-1), source, blocks[part].reshape(-1), target, weights, half=job.rounded)
+        if at >= 0:
+            return done * columns + at
+        done = part.stop
+    return -1
+
+
+def _weight(job: Job, raw: Bytes, at: int) -> np.float32:
+    """One of the weights of a piece."""
+    from .recode import convert_rows
+
+    kind = job.stored.type
+    blocks = raw.reshape(-1, kind.nbytes)[at // kind.block :][:1]
+    for step in ("F16", "F32") if job.rounded else ("F32",):
+        blocks, kind = convert_rows(blocks, kind, tensor_type(step)), tensor_type(step)
+    weight: np.float32 = blocks.view(np.float32)[0, at % job.stored.type.block]
+    return weight

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..jit import array_in, array_out, kernel, number
+from ..jit import array_in, array_out, inlined, kernel, number
 from .lanes import any_lane, as_bits, lane, load, load_as, maximum, peek, store
 from .numerics import half_bits, half_value
 
 
-@kernel((array_in("float32"),))
-def first_not_finite(x: Any) -> int:
-    """The flat index of the first NaN or infinity in float32[n, m], or -1."""
-    size = x.size
+@inlined
+def find_not_finite(x: Any, size: int) -> int:
+    """The index of the first NaN or infinity among the first ``size`` numbers of float32[n, m], or -1."""
     at = 0
     while at + 128 <= size:
         # Infinity and NaN are the numbers whose magnitude, read as an integer, is the largest.
@@ -29,6 +28,12 @@ def first_not_finite(x: Any) -> int:
             return at
         at += 1
     return -1
+
+
+@kernel((array_in("float32"),))
+def first_not_finite(x: Any) -> int:
+    """The flat index of the first NaN or infinity in float32[n, m], or -1."""
+    return find_not_finite(x, x.size)
 
 
 @kernel((array_in("uint8"), number("int64")))
@@ -53,10 +58,9 @@ def first_not_finite_half(halves: Any, exponent: int) -> int:
     return -1
 
 
-@kernel((array_out("float32"),))
-def round_to_half(x: Any) -> int:
-    """Round float32[n, m] to the nearest float16 numbers, in place; the index of the first NaN or infinity, or -1."""
-    size = x.size
+@inlined
+def round_to_half_in(x: Any, size: int) -> int:
+    """Round the first ``size`` numbers as ``round_to_half`` does all."""
     found = -1
     at = 0
     while at + 32 <= size:
@@ -74,3 +78,9 @@ def round_to_half(x: Any) -> int:
             return at
         at += 1
     return -1
+
+
+@kernel((array_out("float32"),))
+def round_to_half(x: Any) -> int:
+    """Round float32[n, m] to the nearest float16 numbers, in place; the index of the first NaN or infinity, or -1."""
+    return round_to_half_in(x, x.size)

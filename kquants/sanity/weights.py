@@ -34,15 +34,9 @@ def finite(model: ShardSet, progress: Callable[[Tensor], None]) -> Faults:
 
 
 def _first_not_finite(t: Tensor, lo: int, hi: int) -> int:
-    """Index of the first of some weights that is not finite, or -1; decoded only where the scales do not tell."""
-    from ..figures import blocks, reader
-    from ..finite import EXPONENTS, SCALES, first_not_finite, first_not_finite_half, scales_are_finite
+    """Index of the first of some weights that is not finite, or -1."""
+    from ..figures import blocks
+    from ..finite import first_weight_not_finite
 
-    kind = t.type.name
-    if kind in SCALES and scales_are_finite(blocks(t, lo, hi), kind):
-        return -1
-    if kind in EXPONENTS:
-        at = int(first_not_finite_half(blocks(t, lo, hi).reshape(1, -1), EXPONENTS[kind]))
-    else:
-        at = int(first_not_finite(reader(t)(lo, hi).weights().reshape(1, -1)))
+    at = first_weight_not_finite(blocks(t, lo, hi), t.type)
     return lo + at if at >= 0 else -1
