@@ -1,6 +1,6 @@
-"""A piece of a tensor: read, decoded to float32, looked at for what is not a number, and encoded.
+"""A piece of a tensor: read, looked at for what is not a number, and encoded (see ``recode``).
 
-A piece is small enough for a core's caches and large enough that calling kernels for it costs little.
+A piece is small enough for a processor's cache and large enough that calling kernels for it costs little.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .buffers import Buffers
 from .plan import Item, Plan
 from .source import Bytes, Source
 
-PIECE = 1 << 19
+PIECE = 1 << 20
 """Weights of a piece; a multiple of every block. A row that is longer is a piece of its own where it cannot be cut."""
 
 
