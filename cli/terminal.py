@@ -47,15 +47,14 @@ class Terminal:
         heads = [[(name, "dim") for name in table.columns]] if table.headed else []
         rows = [*heads, *([cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in table.rows)]
         widths = _widths([[text for text, _ in row] for row in rows], table, self.width)
-        lines = [line + "\n" for row in rows for line in self._lines(row, widths, table)]
+        right = [name in table.right for name in table.columns]
+        lines = [line + "\n" for row in rows for line in self._lines(row, widths, right)]
         click.echo("".join(lines), nl=False, color=True)
 
-    def _lines(self, row: list[tuple[str, str]], widths: list[int], table: Table) -> Iterator[str]:
+    def _lines(self, row: list[tuple[str, str]], widths: list[int], right: list[bool]) -> Iterator[str]:
         folded = [_folded(text, width) for (text, _), width in zip(row, widths, strict=True)]
         for parts in zip_longest(*folded, fillvalue=""):
-            blanks = [" " * (width - cells_of(part)) for part, width in zip(parts, widths, strict=True)]
-            cells = zip(table.columns, parts, blanks, strict=True)
-            aligned = [blank + part if name in table.right else part + blank for name, part, blank in cells]
+            aligned = [_filled(part, width, to) for part, width, to in zip(parts, widths, right, strict=True)]
             while aligned and not aligned[-1].strip():
                 aligned.pop()
             aligned[-1:] = [text.rstrip() for text in aligned[-1:]]
@@ -119,6 +118,12 @@ def _folded(text: str, width: int) -> list[str]:
             end += 1
         start = end
     return lines
+
+
+def _filled(text: str, width: int, right: bool) -> str:
+    """The text among blanks that fill its column."""
+    count = width + len(text) - cells_of(text)
+    return text.rjust(count) if right else text.ljust(count)
 
 
 def cells_of(text: str) -> int:

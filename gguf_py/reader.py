@@ -55,8 +55,10 @@ class _Parser:
     def __init__(self, head: Head, path: Path | str) -> None:
         self.head, self.size, self.path = head, head.size, path
         self.at, self.order = 0, "<"
-        self.doing, self.named = "the header", ""
-        """What is being read, and the key or tensor that was named last."""
+        self.turn: tuple[str, int, int, str | None] | None = None
+        """What is being read, which of how many, and the key or tensor that was named before."""
+        self.named: str | None = None
+        """The key or tensor that is being read, once its name was."""
 
     def file(self) -> GGUFFile:
         try:
@@ -142,17 +144,24 @@ class _Parser:
         return list(infos.values())
 
     def _unpack(self, form: str) -> tuple[Any, ...]:
-        reader = struct.Struct(self.order + form)
-        self.at += reader.size
-        return reader.unpack_from(self.head.want(self.at), self.at - reader.size)
+        form, start = self.order + form, self.at
+        self.at += struct.calcsize(form)
+        return struct.unpack_from(form, self.head.want(self.at), start)
 
     def _name(self, what: str, number: int, count: int) -> str:
         """The next key or tensor's name; from then on, faults are those of what it names."""
-        place = f"{number:,} of {count:,}" + (f", behind {self.named}" if self.named else "")
-        self.doing = f"{what} {place}"
-        self.named = strings.quoted(name := self._string())
-        self.doing = f"{what} {self.named} ({place})"
-        return name
+        self.turn, self.named = (what, number, count, self.named), None
+        self.named = self._string()
+        return self.named
+
+    @property
+    def doing(self) -> str:
+        """What is being read, in words."""
+        if self.turn is None:
+            return "the header"
+        what, number, count, before = self.turn
+        place = f"{number:,} of {count:,}" + ("" if before is None else f", behind {strings.quoted(before)}")
+        return f"{what} {place}" if self.named is None else f"{what} {strings.quoted(self.named)} ({place})"
 
     def _once(self, name: str, seen: Mapping[str, Any], count: int) -> None:
         if name in seen:

@@ -190,8 +190,8 @@ def _run(work: _Work, threads: int | None, progress: Progress | None) -> None:
         raise KQuantsError(f"{threads} threads were asked for, expected at least 1")
     workers = max(1, min(threads or cores(), work.pieces))
     with ThreadPoolExecutor(workers, thread_name_prefix="kquants") as pool:
-        running = {pool.submit(_take_turns, work) for _ in range(workers)}
-        try:
+        try:  # from before the first thread begins: whatever interrupts, they stop
+            running = {pool.submit(_take_turns, work) for _ in range(workers)}
             while running:
                 _, running = wait(running, timeout=0.1)
                 if progress is not None:

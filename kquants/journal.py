@@ -10,7 +10,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 from gguf_py.atomic import write_all
@@ -86,11 +86,12 @@ def keeping(handles: Sequence[int], word: str | None, done: Callable[[], int]) -
     faults: list[OSError] = []
     record(done())
     keeper = Thread(target=keep, name="kquants-journal", daemon=True)
-    keeper.start()
     try:
+        keeper.start()
         yield
     finally:
         stop.set()
-        keeper.join()
+        with suppress(RuntimeError):  # interrupted while it began: it finds that it is to stop
+            keeper.join()
     if faults:
         raise faults[0]
