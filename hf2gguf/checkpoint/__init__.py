@@ -58,10 +58,11 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
     @cached_property
     def _converted(self) -> Mapping[str, dict[str, Any]]:
         path = self.path("params.json")
-        params = {} if path is None or self.path("config.json") is not None else read_json(path, MAX_CONFIG)
-        if path is None or not llama.meant(params):
+        if path is None or self.path("config.json") is not None:
             return {}
-        return llama.documents(path, params.get("model", params), self.path("tokenizer.model"), self.stored)
+        params = read_json(path, MAX_CONFIG)
+        params = params["model"] if isinstance(params.get("model"), dict) else params
+        return llama.documents(path, params, self.path("tokenizer.model"), self.stored) if llama.meant(params) else {}
 
     @cached_property
     def config(self) -> dict[str, Any]:

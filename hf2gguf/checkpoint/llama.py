@@ -2,7 +2,7 @@
 
 Which Llama it is ``params.json`` does not say; it is inferred, with a warning.
 Source: transformers 4.46, ``models/llama/convert_llama_weights_to_hf.py``; of what tells Llama 2 from 1, upstream's
-``examples/convert_legacy_llama.py``; of Llama 3.2's rope, the same script's versions.
+``examples/convert_legacy_llama.py``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gguf_py.errors import KQuantsError
 
@@ -43,7 +45,7 @@ _TOKENS = {str(i): {"content": token, "special": True} for i, token in enumerate
 
 
 def meant(params: Mapping[str, Any]) -> bool:
-    """Whether ``params.json`` is Meta's: Mistral's, which grew out of it, says the feed-forward size."""
+    """Whether parameters are Meta's: Mistral's, which grew out of them, say the feed-forward size."""
     return {"dim", "n_layers", "n_heads"} <= params.keys() and "hidden_dim" not in params and params.get("moe") is None
 
 
@@ -54,11 +56,19 @@ def is_ranks(path: Path) -> bool:
 
 
 def tied(stored: Mapping[str, Stored]) -> bool:
-    """Whether the output layer is the embedding itself: it has no tensor of its own, or lies in the same place."""
+    """Whether the output layer is the embedding: it has no tensor of its own, lies in the same place, or is equal."""
     output, embedding = stored.get(OUTPUT), stored.get(EMBEDDING)
     if output is None or embedding is None:
         return output is None
-    return output.shard is embedding.shard and output.offset == embedding.offset
+    if (output.shape, output.dtype) != (embedding.shape, embedding.dtype) or len(output.shape) != 2:
+        return False
+    if output.shard is embedding.shard and output.offset == embedding.offset:
+        return True
+    high, step = output.shape[0], 1 << 12
+    return all(
+        np.array_equal(output.rows(lo, min(lo + step, high)), embedding.rows(lo, min(lo + step, high)))
+        for lo in range(0, high, step)
+    )
 
 
 def ordered(stored: Mapping[str, Stored]) -> dict[str, Stored]:

@@ -83,6 +83,15 @@ def test_a_folder_as_published(name: str, tmp_path: Path) -> None:
     assert found == {"m.gguf": DIGESTS[name]}
 
 
+def test_an_embedding_that_is_written_twice(tmp_path: Path) -> None:
+    model = meta.METAS["llama-3.2"]
+    folder = meta.write(model, tmp_path / "llama-3.2")
+    (folder / "params.json").write_text(json.dumps({"model": model.params}))
+    arrays = meta.whole(model)
+    meta.save(folder / "consolidated.00.pth", arrays | {"output.weight": arrays["tok_embeddings.weight"].copy()})
+    assert convert(folder, tmp_path / "out", "--outtype", "f16") == {"m.gguf": DIGESTS["llama-3.2"]}
+
+
 @pytest.mark.parametrize(
     ("params", "says"),
     [
