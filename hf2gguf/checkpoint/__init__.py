@@ -18,7 +18,7 @@ from typing import Any
 from gguf_py.errors import KQuantsError
 from kquants.source import Source
 
-from . import llama, meta, safetensors, torch
+from . import meta, published, safetensors, torch
 from .encodings import decoded, fitting
 from .folder import MAX_CONFIG, MAX_JSON, Shard, inside, read_json, shown
 from .parts import Decoded, Factors, Lazy
@@ -26,11 +26,11 @@ from .plain import plain
 from .settings import quantization
 from .stored import Stored
 
-__all__ = ["MISTRAL", "Checkpoint", "DecodedTensors", "Source", "Stored", "open"]
+__all__ = ["MISTRAL", "MISTRAL_MOE", "Checkpoint", "DecodedTensors", "Source", "Stored", "open"]
 
 
-MISTRAL = "MistralFormat"
-"""The class of a model in Mistral's own form, which names none."""
+MISTRAL, MISTRAL_MOE = "MistralFormat", "MistralMoeFormat"
+"""The classes of models in Mistral's own form, which names none."""
 
 
 class Checkpoint(AbstractContextManager["Checkpoint"]):
@@ -48,21 +48,26 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
     def json(self, name: str, limit: int = MAX_CONFIG) -> dict[str, Any] | None:
         """The JSON object in the file ``name`` of at most ``limit`` bytes, or None when there is no such file.
 
-        Beside Meta's own files, what transformers' conversion script would write.
+        Beside weights of Meta's or Mixtral's own that stand alone, what would stand beside them on the hub.
         """
         path = self.path(name)
         if path is not None:
             return read_json(path, limit)
-        return self._converted.get(name) if name in llama.FILES else None
+        return self._converted.get(name) if name in published.FILES else None
+
+    @cached_property
+    def _published(self) -> Mapping[str, Any] | None:
+        """``params.json`` where it stands in for ``config.json`` and is to be made one; else None."""
+        path = self.path("params.json") if self.path("config.json") is None else None
+        params = read_json(path, MAX_CONFIG) if path is not None else {}
+        params = params["model"] if isinstance(params.get("model"), dict) else params
+        return params if published.is_metas(params) or published.is_mixtral(params) else None
 
     @cached_property
     def _converted(self) -> Mapping[str, dict[str, Any]]:
-        path = self.path("params.json")
-        if path is None or self.path("config.json") is not None:
+        if self._published is None:
             return {}
-        params = read_json(path, MAX_CONFIG)
-        params = params["model"] if isinstance(params.get("model"), dict) else params
-        return llama.documents(path, params, self.path("tokenizer.model"), self.stored) if llama.meant(params) else {}
+        return published.documents(self.dir / "params.json", self._published, self.path("tokenizer.model"), self.stored)
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -72,8 +77,10 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         """
         config = self.json("config.json")
         params = {} if config is not None else self.json("params.json") or {}
-        if "hidden_dim" in params and params.get("moe") is None:  # of its mixtures, upstream wants a config.json too
+        if "hidden_dim" in params and params.get("moe") is None:
             return params | {"architectures": [MISTRAL]}
+        if "hidden_dim" in params and "kv_lora_rank" in params:
+            return params | {"architectures": [MISTRAL_MOE]}
         if config is None:
             raise KQuantsError(f"{self.dir}: has no config.json, expected the folder of a Hugging Face checkpoint")
         return config
@@ -110,8 +117,7 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
             reader = safetensors if name.endswith(".safetensors") else torch
             files[name] = reader.tensors(shard)
         if not weight_map and all(map(meta.FILE.fullmatch, names)):
-            whole = meta.joined(self.dir, files)
-            return whole if self.path("config.json") is not None else llama.ordered(whole)
+            files = {names[0]: meta.joined(self.dir, files)}
         found: dict[str, Stored] = {}
         for name, tensors in files.items():
             for key, stored in tensors.items():
@@ -122,7 +128,7 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
                 found[key] = stored
         if weight_map:
             _agree(self.dir, weight_map, found)
-        return found
+        return found if self._published is None else published.ordered(found)
 
     def close(self) -> None:
         """Close the files; tensors cannot be read afterwards."""

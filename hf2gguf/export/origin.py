@@ -16,7 +16,7 @@ from gguf_py import GGUFFile, KQuantsError
 from kquants.source import Source
 
 from .. import definition as definitions
-from ..checkpoint import MISTRAL
+from ..checkpoint import MISTRAL, MISTRAL_MOE
 from ..definition import Definition
 from ..expression import parse
 from . import blocks, names, tokenizer
@@ -119,7 +119,10 @@ def _origins(given: Given) -> Iterator[Origin]:
 @cache
 def _pages() -> tuple[Definition, ...]:
     known = definitions.classes()
-    return tuple(definitions.load(path) for path in dict.fromkeys(known[name] for name in known if name != MISTRAL))
+    return tuple(
+        definitions.load(path)
+        for path in dict.fromkeys(known[name] for name in known if name not in (MISTRAL, MISTRAL_MOE))
+    )
 
 
 def pages(file: GGUFFile) -> list[Definition]:

@@ -12,9 +12,9 @@ from typing import Any
 
 from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
-from hf2gguf.checkpoint.llama import is_ranks
+from hf2gguf.checkpoint.published import is_ranks
 
-from . import bpe, families, lists, sentencepiece, special, tekken, tiktoken, unigram
+from . import bpe, families, lists, mistral, sentencepiece, special, tekken, tiktoken, unigram
 from .special import Fields, put
 
 __all__ = ["SCHEMES", "Fields", "fields"]
@@ -29,7 +29,7 @@ def _llama(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     """Whatever a Llama comes with: tekken, SentencePiece, tiktoken's, BPE with byte fallback, byte-level BPE."""
     if checkpoint.path("tekken.json") is not None and checkpoint.path("tokenizer.json") is None:
         return tekken.fields(checkpoint, config)
-    pieces = checkpoint.path("tokenizer.model")
+    pieces = sentencepiece.model_path(checkpoint)
     if pieces is not None and is_ranks(pieces):  # Llama 3 as Meta publishes it
         return tiktoken.llama(checkpoint, config) or bpe.fields(checkpoint, config)
     found: Fields = {}
@@ -167,7 +167,7 @@ SCHEMES: dict[str, Scheme] = {
     "dots3": partial(bpe.fields, ids={"eot": "<|endofassistant|>"}),
     "hunyuan": _hunyuan,
     "tekken": tekken.fields,
-    "mistral": partial(tekken.fields, own_template=True),
+    "mistral": mistral.fields,
     "qwen": _ranked(tiktoken.qwen),
     "kimi": _ranked(tiktoken.kimi),
     "kimi-linear": _ranked(tiktoken.kimi_linear),

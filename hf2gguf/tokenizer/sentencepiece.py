@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -148,9 +149,20 @@ def phi3(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     return listed(pieces, checkpoint)
 
 
+_VERSIONED = re.compile(r"[^.]+\.model(\.v(1|2|3|7|11|13|15)(m1)?)?")
+
+
+def model_path(checkpoint: Checkpoint) -> Path | None:
+    """``tokenizer.model``; in Mistral's own form the last by name of those whose version may stand behind that."""
+    if checkpoint.path("config.json") is not None:
+        return checkpoint.path("tokenizer.model")
+    names = sorted((p.name for p in checkpoint.dir.iterdir() if _VERSIONED.fullmatch(p.name)), reverse=True)
+    return next((path for path in map(checkpoint.path, names) if path is not None), None)
+
+
 def pieces_of(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Pieces:
     """The tokens of ``tokenizer.model`` alone, as many as ``config`` wants; raises KQuantsError without the file."""
-    path = checkpoint.path("tokenizer.model")
+    path = model_path(checkpoint)
     if path is None:
         raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.model, expected a SentencePiece model")
     model = processor(path)

@@ -67,10 +67,15 @@ def fields(checkpoint: Checkpoint, config: Mapping[str, Any], own_template: bool
     put(found, "scores", [0] * size, item=ValueType.INT32)  # upstream writes these zeros as integers
     kinds = [int(TokenKind.CONTROL)] * reserved + [int(TokenKind.NORMAL)] * len(ranks)
     put(found, "token_type", kinds, item=ValueType.INT32)
+    own = template(checkpoint, str(settings.get("version")), _TEMPLATES, own_template)
+    return ended(found, size, own)
+
+
+def ended(found: Fields, size: int, template: str | None) -> Fields:
+    """The metadata with what comes last in that of each of Mistral's vocabularies."""
     found["{arch}.vocab_size"] = Field.of("{arch}.vocab_size", size, ValueType.UINT32)
     put(found, "add_bos_token", True, ValueType.BOOL)
     put(found, "add_eos_token", False, ValueType.BOOL)
-    template = _template(checkpoint, str(settings.get("version")), own_template)
     if template is not None:
         found["tokenizer.chat_template"] = Field.of("tokenizer.chat_template", template)
     return found
@@ -101,13 +106,20 @@ def check_lengths(ranks: Iterable[bytes], path: Path) -> None:
         raise KQuantsError(f"{path}: has tokens that are too long to find out what they are made of")
 
 
-def _template(checkpoint: Checkpoint, version: str, own: bool) -> str | None:
-    name, jinja = _BUNDLED.get(version), checkpoint.path("chat_template.jinja")
-    if jinja is not None and (own or (version not in _TEMPLATES and (name is None or checkpoint.path(name) is None))):
+def template(checkpoint: Checkpoint, version: str, names: Mapping[str, str], own: bool) -> str | None:
+    """The chat template of a tokenizer's version, by one of llama.cpp's ``names`` or from upstream's files.
+
+    Where the folder has one it is taken if ``own`` says so, or if there is no other. Warns where there is none.
+    """
+    bundle, jinja = _BUNDLED.get(version), checkpoint.path("chat_template.jinja")
+    if jinja is not None and (own or (version not in names and (bundle is None or checkpoint.path(bundle) is None))):
         return text_of(jinja)
-    if version in _TEMPLATES:
-        return _TEMPLATES[version]
-    if name is not None:
-        return bundled(checkpoint, name)
-    warnings.warn(f"{checkpoint.dir}: no chat template for tekken {version}, the file will have none", stacklevel=2)
+    if version in names:
+        return names[version]
+    if bundle is not None:
+        return bundled(checkpoint, bundle)
+    warnings.warn(
+        f"{checkpoint.dir}: no chat template for version {version} of Mistral's tokenizers, the file will have none",
+        stacklevel=2,
+    )
     return None

@@ -73,6 +73,8 @@ def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -
         command = [python, "-O", *program, str(folder), "--outfile", str(out / "m.gguf"), *options]
         if MODELS[name].mistral:
             command.append("--mistral-format")
+            if "moe" in MODELS[name].config:  # then it opens this file, and takes nothing from it
+                (folder / "config.json").write_text("{}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{name} {' '.join(options)}: {done.stderr[-2000:]}")

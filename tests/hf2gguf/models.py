@@ -192,6 +192,9 @@ def save(path: Path, tensors: dict[str, tuple[str, NDArray[Any]]]) -> None:
 TOKENIZERS: dict[str, dict[str, Path]] = {
     "none": {},
     "sp": {"tokenizer.model": TINY / "tokenizer.model", "tokenizer_config.json": TINY / "tokenizer_config.json"},
+    "sp-v3": {"tokenizer.model.v3": TINY / "tokenizer.model"},
+    "sp-v7": {"tokenizer.model.v7m1": TINY / "tokenizer.model"},
+    "sp-v1": {"tokenizer.model": TINY / "tokenizer.model"},
     "gpt2": {n: HERE / "tokenizers/gpt2" / n for n in ("tokenizer.json", "tokenizer_config.json")},
     "glm": {n: HERE / "tokenizers/glm" / n for n in ("tokenizer.json", "tokenizer_config.json")},
     "qwen2": {n: HERE / "tokenizers/qwen2" / n for n in ("tokenizer.json", "tokenizer_config.json")},

@@ -12,7 +12,7 @@ from base64 import b64encode
 from dataclasses import replace
 from typing import Any
 
-from .models import BPE, HIDDEN, LAYERS, SIZE, SP, WIDE, Model, Shapes, linear, norm
+from .models import BPE, HEADS, HIDDEN, LAYERS, SIZE, SP, WIDE, Model, Shapes, layers, linear, norm
 from .zoo import ZOO
 from .zoo.mixing import world
 
@@ -245,3 +245,48 @@ for name, params, tensors, files, dtypes in (
         | {n: "F8_E4M3" for n in META if n.replace(".weight", ".qscale_weight") in SCALED}),
 ):  # fmt: skip
     SIBLINGS[name] = Model(PARAMS | params, META | tensors, "none", files=files, outtypes=("f16",), dtypes=dtypes)
+for name, tokenizer, files in (
+    ("mistral-own-pieces-v1", "sp-v1", {}),
+    ("mistral-own-pieces-v3", "sp-v3", {}),
+    ("mistral-own-pieces-v7", "sp-v7", {"chat_template.jinja": OWN}),
+):
+    SIBLINGS[name] = Model(
+        PARAMS | {"vocab_size": SP}, ZOO["llama-by-meta"].tensors, tokenizer, files=files, outtypes=("f16",)
+    )
+
+QUERY, LATENT, TURNED = 32, 16, 8
+
+
+def mlp(p: str, wide: int) -> Shapes:
+    """A gated feed-forward layer in Mistral's names."""
+    return linear(f"{p}.w1", wide, HIDDEN) | linear(f"{p}.w2", HIDDEN, wide) | linear(f"{p}.w3", wide, HIDDEN)
+
+
+def latent(p: str) -> Shapes:
+    """A layer with latent attention; experts in all but the first."""
+    made = (
+        norm(f"{p}.attention_norm")
+        | norm(f"{p}.ffn_norm")
+        | norm(f"{p}.attention.q_a_norm", QUERY)
+        | norm(f"{p}.attention.kv_a_norm", LATENT)
+        | linear(f"{p}.attention.wq_a", QUERY, HIDDEN)
+        | linear(f"{p}.attention.wq_b", HEADS * (SIZE + TURNED), QUERY)
+        | linear(f"{p}.attention.wkv_a_with_mqa", LATENT + TURNED, HIDDEN)
+        | linear(f"{p}.attention.wkv_b", HEADS * 2 * SIZE, LATENT)
+        | linear(f"{p}.attention.wo", HIDDEN, HEADS * SIZE)
+    )
+    if p.endswith(".0"):
+        return made | mlp(f"{p}.feed_forward", WIDE)
+    for part in ("shared_experts", *(f"experts.{e}" for e in range(4))):
+        made |= mlp(f"{p}.{part}", 32)
+    return made | linear(f"{p}.gate", 4, HIDDEN)
+
+
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "num_shared_experts": 1, "expert_hidden_dim": 32,
+    "first_k_dense_replace": 1, "route_every_n": 1, "routed_scale": 1.5, "num_expert_groups": 1,
+    "num_expert_groups_per_tok": 1}  # fmt: skip
+SIBLINGS["mistral-own-mixture"] = Model(PARAMS | {"n_kv_heads": HEADS, "q_lora_rank": QUERY, "kv_lora_rank": LATENT,
+    "qk_rope_head_dim": TURNED, "qk_nope_head_dim": SIZE, "v_head_dim": SIZE, "moe": EXPERTS, "yarn": YARN,
+    "llama_4_scaling": {"original_max_position_embeddings": 1024, "beta": 0.1}}, PICTURE | {n: META[n] for n in
+    ("tok_embeddings.weight", "output.weight", "norm.weight")} | layers(latent, prefix="layers"), "none",
+    files=tekken("v13", *SPECIALS) | {"chat_template.jinja": OWN}, outtypes=("f16",))  # fmt: skip

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ import pytest
 
 from gguf_py import KQuantsError
 from hf2gguf import checkpoint
+from hf2gguf.checkpoint import published
 from hf2gguf.convert import prepare
 from tests.hf2gguf import meta
 from tests.hf2gguf.make_meta import META
-from tests.hf2gguf.models import values, write
+from tests.hf2gguf.models import Model, save, values, write
 from tests.hf2gguf.test_architectures import EXPECTED, convert
 from tests.hf2gguf.zoo import ZOO
 
@@ -115,3 +118,35 @@ def test_a_tokenizer_beside_the_folder(tmp_path: Path) -> None:
     (folder / "tokenizer.model").rename(tmp_path / "tokenizer.model")
     with pytest.raises(KQuantsError, match=f"7B: has no tokenizer.model, copy {tmp_path / 'tokenizer.model'} into it"):
         prepare(folder, "f16")
+
+
+def own(name: str) -> str:
+    """Mistral's own name of one of Mixtral's tensors."""
+    for pattern, text in (
+        (r"^model\.", ""), ("embed_tokens", "tok_embeddings"), ("lm_head", "output"), ("input_layernorm",
+        "attention_norm"), ("post_attention_layernorm", "ffn_norm"), (r"self_attn\.(.)_proj", r"attention.w\1"),
+        ("block_sparse_moe", "feed_forward"),
+    ):  # fmt: skip
+        name = re.sub(pattern, text, name)
+    return name
+
+
+def test_mixtral_in_mistrals_own_form(tmp_path: Path) -> None:
+    """The same bytes as its form on the hub, whose rotary rows lie in halves and not in pairs."""
+    hub = {**ZOO["tiny-mixtral"].config, "rope_theta": 1e6, "max_position_embeddings": 32768, "unk_token_id": 0}
+    twin = write(replace(ZOO["tiny-mixtral"], config=hub, shards=1), tmp_path / "hub/Tiny")
+    (twin / "tokenizer_config.json").write_text(json.dumps(published._with_pieces({})["tokenizer_config.json"]))
+    (twin / "tokenizer.json").write_text(json.dumps(published._with_pieces({})["tokenizer.json"]))
+    params = {"dim": 64, "n_layers": 2, "head_dim": 16, "hidden_dim": 96, "n_heads": 4, "n_kv_heads": 2, "norm_eps":
+        1e-5, "vocab_size": 4096, "moe": {"num_experts": 4, "num_experts_per_tok": 2}}  # fmt: skip
+    folder = write(Model(params, {}, "sp-v3"), tmp_path / "own/Tiny")
+    tensors = {}
+    for name, shape in ZOO["tiny-mixtral"].tensors.items():
+        array = values(name, shape, "BF16")
+        if re.search(r"[qk]_proj", name):
+            array = array.reshape(-1, 2, 8, 64).swapaxes(1, 2).reshape(shape)
+        tensors[own(name)] = "BF16", np.ascontiguousarray(array)
+    save(folder / "consolidated.safetensors", tensors)
+    expected = convert(twin, tmp_path / "a", "--outtype", "f16")
+    with pytest.warns(UserWarning, match="does not say how long a text may be; taken for 32768 tokens"):
+        assert convert(folder, tmp_path / "b", "--outtype", "f16") == expected

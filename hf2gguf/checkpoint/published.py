@@ -1,8 +1,9 @@
-"""Meta's Llamas as Meta publishes them: the files that transformers' conversion script would write of ``params.json``.
+"""Checkpoints as Meta and Mistral publish them, with ``params.json``: the JSON files that stand beside them on the hub.
 
-Which Llama it is ``params.json`` does not say; it is inferred, with a warning.
-Source: transformers 4.46, ``models/llama/convert_llama_weights_to_hf.py``; of what tells Llama 2 from 1, upstream's
-``examples/convert_legacy_llama.py``.
+Of Meta's Llamas those are what transformers' conversion script writes; which Llama it is ``params.json`` does not say,
+so that is inferred, with a warning. Of Mixtral they are those of its models there.
+Source: transformers 4.46, ``models/llama/convert_llama_weights_to_hf.py``; of what tells Llama 2 from 1, and of
+Mixtral's context, upstream's ``examples/convert_legacy_llama.py``.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from gguf_py.errors import KQuantsError
 from .stored import Stored
 
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
-"""What the script writes besides the weights."""
+"""What would stand there besides the weights."""
 
 OUTPUT, EMBEDDING = "output.weight", "tok_embeddings.weight"
 _ORDER = (
-    "output tok_embeddings attention_norm feed_forward.w2 feed_forward.w1 feed_forward.w3 ffn_norm"
-    " attention.wk attention.wo attention.wq attention.wv norm"
+    "output tok_embeddings feed_forward.experts feed_forward.gate attention_norm feed_forward.w2 feed_forward.w1"
+    " feed_forward.w3 ffn_norm attention.wk attention.wo attention.wq attention.wv norm"
 ).split()
-"""Meta's names, of a layer and around the layers, in the order that the script's own names sort in."""
-_NAME = re.compile(r"(?:layers\.(\d+)\.)?(.+)\.weight")
+"""Meta's names, and Mistral's, of a layer and around the layers, in the order that Hugging Face's names sort in."""
+_NAME = re.compile(r"(?:layers\.(\d+)\.)?(.+?)(?:\.\d+\.w\d)?\.weight")
 _RANKS = re.compile(rb"[A-Za-z0-9+/]+=* \d+\r?\n")
 _NOT_TEXT = {
     "vision_chunk_size": "a Llama that sees",
@@ -37,6 +38,7 @@ _NOT_TEXT = {
     "quantization_args": "weights that Meta has quantized",
     "lora_args": "weights with adapters",
 }
+_MIXTRAL_CONTEXT = 32768
 _SAMPLING = {"temperature": 0.6, "top_p": 0.9}
 _BOS, _A, _B = {"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, {"Sequence": {"id": "B"}}
 _BEGINS = {"type": "TemplateProcessing", "single": [_BOS, _A], "pair": [_BOS, _A, _BOS, _B]}
@@ -44,9 +46,14 @@ _BEGINS = {"type": "TemplateProcessing", "single": [_BOS, _A], "pair": [_BOS, _A
 _TOKENS = {str(i): {"content": token, "special": True} for i, token in enumerate(("<unk>", "<s>", "</s>"))}
 
 
-def meant(params: Mapping[str, Any]) -> bool:
+def is_metas(params: Mapping[str, Any]) -> bool:
     """Whether parameters are Meta's: Mistral's, which grew out of them, say the feed-forward size."""
     return {"dim", "n_layers", "n_heads"} <= params.keys() and "hidden_dim" not in params and params.get("moe") is None
+
+
+def is_mixtral(params: Mapping[str, Any]) -> bool:
+    """Whether parameters are Mistral's own of a Mixtral: experts, and attention that is not latent."""
+    return isinstance(params.get("moe"), Mapping) and "hidden_dim" in params and "kv_lora_rank" not in params
 
 
 def is_ranks(path: Path) -> bool:
@@ -72,7 +79,7 @@ def tied(stored: Mapping[str, Stored]) -> bool:
 
 
 def ordered(stored: Mapping[str, Stored]) -> dict[str, Stored]:
-    """The tensors in the order of the script's one file of weights, without an output layer that is tied."""
+    """The tensors in the order of one file of weights on the hub, without an output layer that is tied."""
 
     def place(name: str) -> tuple[int, str, int]:
         found = _NAME.fullmatch(name)
@@ -88,10 +95,16 @@ def ordered(stored: Mapping[str, Stored]) -> dict[str, Stored]:
 def documents(
     path: Path, params: Mapping[str, Any], tokenizer: Path | None, stored: Mapping[str, Stored]
 ) -> dict[str, dict[str, Any]]:
-    """What the script's JSON files would hold; raises KQuantsError where the parameters or the tensors do not fit.
+    """What the JSON files would hold; raises KQuantsError where the parameters or the tensors do not fit.
 
     ``path`` is that of ``params.json``; the tensors are all of the checkpoint's.
     """
+    return _mixtral(path, params, stored) if is_mixtral(params) else _llama(path, params, tokenizer, stored)
+
+
+def _llama(
+    path: Path, params: Mapping[str, Any], tokenizer: Path | None, stored: Mapping[str, Stored]
+) -> dict[str, dict[str, Any]]:
     for key, what in _NOT_TEXT.items():
         if params.get(key) not in (None, False, -1, {}):
             raise KQuantsError(f"{path}: has {key!r}, so this is {what}, expected a plain Llama of text, 1 to 3.3")
@@ -114,12 +127,36 @@ def documents(
     if new:
         named = {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"}
         return {"config.json": config, "generation_config.json": _SAMPLING, "tokenizer_config.json": named}
+    return _with_pieces(config) | {"generation_config.json": _SAMPLING}
+
+
+def _with_pieces(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The configuration of a model with a SentencePiece model of Llama's, and what is saved beside that."""
     return {
         "config.json": config | {"bos_token_id": 1, "eos_token_id": 2, "unk_token_id": 0},
-        "generation_config.json": _SAMPLING,
         "tokenizer.json": {"post_processor": _BEGINS},
         "tokenizer_config.json": {"added_tokens_decoder": _TOKENS, "add_bos_token": True, "add_eos_token": False},
     }
+
+
+def _mixtral(path: Path, params: Mapping[str, Any], stored: Mapping[str, Stored]) -> dict[str, dict[str, Any]]:
+    """What stands beside Mixtral's weights on the hub, where upstream wants it."""
+    context = _number(path, params, "max_position_embeddings", default=_MIXTRAL_CONTEXT)
+    config = _sizes(path, params, stored) | {
+        "architectures": ["MixtralForCausalLM"],
+        "model_type": "mixtral",
+        "intermediate_size": _number(path, params, "hidden_dim"),
+        "max_position_embeddings": context,
+        "rope_theta": _number(path, params, "rope_theta", int | float, 1e6),
+        "num_local_experts": _number(path, params["moe"], "num_experts"),
+        "num_experts_per_tok": _number(path, params["moe"], "num_experts_per_tok"),
+    }
+    size = _number(path, params, "head_dim", default=config["hidden_size"] // config["num_attention_heads"])
+    if size * config["num_attention_heads"] != config["hidden_size"]:
+        config["head_dim"] = size
+    if "max_position_embeddings" not in params:
+        warnings.warn(f"{path}: does not say how long a text may be; taken for {context} tokens", stacklevel=2)
+    return _with_pieces(config)
 
 
 def _version(params: Mapping[str, Any], new: bool, tied: bool) -> tuple[str, str, int, float | None]:
@@ -137,33 +174,44 @@ def _version(params: Mapping[str, Any], new: bool, tied: bool) -> tuple[str, str
     return "Llama 1", "its norm_eps is not 1e-5", 2048, None
 
 
-def _config(path: Path, params: Mapping[str, Any], stored: Mapping[str, Stored]) -> dict[str, Any]:
-    """The sizes, each a number that is checked; the rest follows from tensors, which have to be there."""
+def _number(path: Path, params: Mapping[str, Any], key: str, kind: Any = int, default: Any = None) -> Any:
+    value: Any = default if params.get(key) is None else params[key]
+    if not isinstance(value, kind) or isinstance(value, bool) or not 0 < value < 1 << 31:
+        raise KQuantsError(f"{path}: {key} is {value!r}, expected a number")
+    return value
 
-    def number(key: str, kind: Any = int, default: Any = None) -> Any:
-        value: Any = default if params.get(key) is None else params[key]
-        if not isinstance(value, kind) or isinstance(value, bool) or not 0 < value < 1 << 31:
-            raise KQuantsError(f"{path}: {key} is {value!r}, expected a number")
-        return value
 
-    dim, heads = number("dim"), number("n_heads")
-    least = int(number("ffn_dim_multiplier", int | float, 1) * int(8 * dim / 3))
-    wide = least + -least % number("multiple_of", default=256)
-    for name in (EMBEDDING, gate := "layers.0.feed_forward.w1.weight"):
-        if name not in stored:
-            raise KQuantsError(f"{path.parent}: lacks the tensor {name}, which each of Meta's Llamas has")
-    if stored[gate].shape[:1] != (wide,):
-        raise KQuantsError(f"{path}: makes a feed-forward size of {wide}, but {gate} is {list(stored[gate].shape)}")
+def _tensor(path: Path, stored: Mapping[str, Stored], name: str) -> Stored:
+    if name not in stored:
+        raise KQuantsError(f"{path.parent}: lacks the tensor {name}, which every such model has")
+    return stored[name]
+
+
+def _sizes(path: Path, params: Mapping[str, Any], stored: Mapping[str, Stored]) -> dict[str, Any]:
+    """What Meta's parameters and Mistral's say in the same words."""
+    heads = _number(path, params, "n_heads")
     return {
+        "hidden_size": _number(path, params, "dim"),
+        "num_hidden_layers": _number(path, params, "n_layers"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": _number(path, params, "n_kv_heads", default=heads),
+        "rms_norm_eps": _number(path, params, "norm_eps", int | float),
+        "vocab_size": _tensor(path, stored, EMBEDDING).shape[0],
+    }
+
+
+def _config(path: Path, params: Mapping[str, Any], stored: Mapping[str, Stored]) -> dict[str, Any]:
+    sizes = _sizes(path, params, stored)
+    dim = sizes["hidden_size"]
+    least = int(_number(path, params, "ffn_dim_multiplier", int | float, 1) * int(8 * dim / 3))
+    wide = least + -least % _number(path, params, "multiple_of", default=256)
+    gate = _tensor(path, stored, "layers.0.feed_forward.w1.weight")
+    if gate.shape[:1] != (wide,):
+        raise KQuantsError(f"{path}: makes a feed-forward size of {wide}, but {gate.name} is {list(gate.shape)}")
+    return sizes | {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "hidden_size": dim,
         "intermediate_size": wide,
-        "num_hidden_layers": number("n_layers"),
-        "num_attention_heads": heads,
-        "num_key_value_heads": number("n_kv_heads", default=heads),
-        "head_dim": dim // heads,
-        "rms_norm_eps": number("norm_eps", int | float),
-        "rope_theta": number("rope_theta", int | float, 10000.0),
-        "vocab_size": stored[EMBEDDING].shape[0],
+        "head_dim": dim // sizes["num_attention_heads"],
+        "rope_theta": _number(path, params, "rope_theta", int | float, 10000.0),
     }
