@@ -34,7 +34,7 @@ def done(*arguments: str | Path) -> str:
 
 CHANGED = """
 import errno, itertools, os, signal, sys, time
-from kquants import execute, journal
+from kquants import execute, journal, pieces
 from kquants_cli import progress
 from kquants_cli.main import program
 {change}

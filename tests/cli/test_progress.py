@@ -15,7 +15,7 @@ from tests.command import changed, on_a_terminal
 from tests.kquants.models import sparse
 
 STEP_BY_STEP = """
-progress._EVERY = 1e-9
+progress._EVERY, pieces.PIECE = 1e-9, 1 << 19
 seen, write, written = {0}, os.pwrite, itertools.count()
 def watched(kind):
     advance = kind.advance

@@ -162,6 +162,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, large: Path, after: int, mon
 
 ASKED_TO_STOP = """
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's job in the background ignores
+pieces.PIECE = 1 << 19
 turns, write, written = execute._take_turns, os.pwrite, itertools.count(1)
 def watched(work):
     global running
@@ -188,8 +189,9 @@ def test_ctrl_c_in_the_middle_of_a_run(
     """The run ends with a line, and leaves what it has made only if it was asked to go on with it later."""
     folder = tmp_path / "made"
     folder.mkdir()
-    command = [*changed(ASKED_TO_STOP.format(number=int(number), piece=piece)), "quantize", *kept, large, folder / "out.gguf"]
-    run = subprocess.run([*command, "Q8_0", "--quiet"], capture_output=True, text=True, check=False)
+    command = changed(ASKED_TO_STOP.format(number=int(number), piece=piece))
+    arguments = ["quantize", *kept, large, folder / "out.gguf", "Q8_0", "--quiet"]
+    run = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr.strip()) == ("", "kquants: interrupted")
     assert run.returncode == 130
     assert [p.name.rpartition("-")[0] for p in folder.iterdir()] == ["out.gguf.partial"] * len(kept)
