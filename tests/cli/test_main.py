@@ -107,6 +107,21 @@ def test_every_command_explains_itself_with_examples(name: str) -> None:
     assert f"Usage: kquants {name}" in told and f"\n    kquants {name}" in told.replace('eval "$(', "")
 
 
+def test_interrupted_while_it_is_imported() -> None:
+    code = """
+import sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from kquants_cli.__main__ import program
+program()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (130, "kquants: interrupted\n")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_output_that_cannot_be_written_is_told() -> None:
     """The process ends without Python's own last words, so that what was said must be out before."""
