@@ -1,4 +1,7 @@
-"""From one tensor type to another: decode to float32, encode from there; the same type is a copy."""
+"""From one tensor type to another: decode to float32, encode from there; the same type is a copy.
+
+Both are done a tile at a time (see ``kernels.tiles``), so that the float32 weights between never reach main memory.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +88,7 @@ def recode(
 
 
 TILE = 1 << 13
-"""Weights that are decoded and then encoded: as float32 they stay in the first-level cache."""
+"""Weights that are decoded and then encoded: as float32 they stay in the caches that are the core's own."""
 
 _room = Buffers()
 _tiles = deferred("kquants.kernels.tiles")

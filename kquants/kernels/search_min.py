@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..jit import forced, inlined
-from .lanes import any_lane, maximum, minimum, scratch_like, select, zero_of
+from .lanes import any_lane, maximum, minimum, opaque, scratch_like, select, zero_of
 from .numerics import ANYWHERE, INSIDE, NEAR, NOT_BELOW, are_near, level, level_by, level_within
 
 F32 = np.float32
@@ -129,7 +129,8 @@ def _sum_levels(x: Any, at: int, weight: Any, n: int, top: int, cut: Any, low: A
 @forced
 def _error(x: Any, at: int, weight: Any, n: int, scale: Any, low: Any, levels: Any, mad: bool) -> Any:
     error = zero_of(x)
-    for i in range(n):
+    # Spelled out, the sum of one half of the lanes comes after that of the other, and each waits for itself.
+    for i in range(opaque(n) if n == 16 else n):
         off = scale * levels[i] + low - x[at + i]
         error = error + weight[i] * (abs(off) if mad else off * off)
     return error

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="untyped-decorator"
-"""From one tensor type to another, a tile at a time: decoded, looked at and encoded while it is in the nearest cache.
+"""From one tensor type to another, a tile at a time: decoded, looked at and encoded while it is in the core's caches.
 
 The kernels that decode and encode are told by their addresses; a large piece of a tensor costs one call.
 """

@@ -74,7 +74,7 @@ from .operators import (
     sqrt,
     to_half,
 )
-from .vectors import HALF, LANES, ROUND
+from .vectors import HALF, LANES, ROUND, opaque
 
 __all__ = [
     "HALF",
@@ -103,6 +103,7 @@ __all__ = [
     "mask_bits",
     "maximum",
     "minimum",
+    "opaque",
     "peek",
     "rounded",
     "scratch",
