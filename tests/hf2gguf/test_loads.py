@@ -16,7 +16,8 @@ from .models import write
 from .siblings import SIBLINGS
 from .zoo import ZOO
 
-MODELS = ZOO | {name: SIBLINGS[name] for name in ("mistral-own-v13", "mistral-own-fp8")}
+OWN = ("mistral-own-v13", "mistral-own-fp8", "mistral-own-mixture", "mistral-own-pieces-v3")
+MODELS = ZOO | {name: SIBLINGS[name] for name in OWN}
 
 WITHOUT_LOGITS = {
     "tiny-bert", "bert-ranker", "tiny-xlm-roberta", "tiny-nomic-bert", "nomic-experts", "tiny-distilbert",
