@@ -118,7 +118,7 @@ def command(
         )
         if hub_id is not None and outfile is None:
             outfile = Path(f"{hub_id.replace('/', '-')}-{{ftype}}.gguf")
-        path = named(outfile, folder, made, shape["vocab_only"], quantized)
+        path = named(outfile, opened.dir, made, shape["vocab_only"], quantized)
         again = quantized is None and plain in ("auto", "f32", "f16", "bf16")
         files = plan(made, path, wanted, quantized, options)
         _spare(folder, files)
@@ -140,8 +140,9 @@ def _spare(folder: Path, plan: Plan) -> None:
     """Raise KQuantsError when the plan would replace a file of the checkpoint that it reads."""
     from gguf_py import KQuantsError
 
+    own = [path for path in folder.iterdir() if path.suffix != ".gguf" and path.exists()]
     for path in (out.path for out in plan.outputs):
-        if path.suffix != ".gguf" and path.exists() and path.parent.samefile(folder):
+        if path.exists() and any(path.samefile(other) for other in own):
             raise KQuantsError(f"{path}: is a file of the checkpoint itself, expected another to write")
 
 

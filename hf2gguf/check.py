@@ -20,6 +20,20 @@ _WIDE_ROWS = re.compile(
     r"blk\.\d+\.(attn_(q|k|v|qkv|q_a|kv_a_mqa)|ffn_(up|gate|gate_inp)|ssm_in)\.weight|token_embd\.weight"
 )
 _WIDE_COLUMNS = re.compile(r"blk\.\d+\.(attn_output|ffn_down|ssm_out)\.weight")
+_LAYERS_OWN = re.compile(r"((?:\w+\.)?blk\.\d+)\.(\w+)\.weight")
+_COMPANY = {
+    "attn_q": ("attn_output", "attn_o"),
+    "attn_k": ("attn_q", "attn_q_b"),
+    "attn_v": ("attn_k",),
+    "ffn_up": ("ffn_down",),
+    "ffn_gate": ("ffn_up",),
+    "ffn_down": ("ffn_up",),
+    "ffn_gate_inp": ("ffn_down_exps",),
+    "ffn_up_exps": ("ffn_down_exps",),
+    "ffn_gate_exps": ("ffn_up_exps",),
+    "ffn_down_exps": ("ffn_up_exps", "ffn_gate_up_exps"),
+}
+"""What a layer of any model that is known does not have without one of these."""
 
 
 def agree(folder: Path, fields: Fields, shapes: Shapes, layers: int) -> None:
@@ -27,6 +41,7 @@ def agree(folder: Path, fields: Fields, shapes: Shapes, layers: int) -> None:
     if not shapes:
         return
     _layers(folder, shapes, layers)
+    _company(folder, shapes)
     width = fields.get("embedding_length")
     if isinstance(width, int):
         for name, shape in shapes.items():
@@ -41,6 +56,18 @@ def _layers(folder: Path, shapes: Shapes, layers: int) -> None:
     lost = next((i for i in range(layers) if i not in found), None)
     if found and lost is not None:
         raise KQuantsError(f"{folder}: has no tensors of layer {lost}, but config.json says {layers} layers")
+
+
+def _company(folder: Path, shapes: Shapes) -> None:
+    if "token_embd.weight" not in shapes:
+        raise KQuantsError(f"{folder}: has no tensor that becomes token_embd.weight, which every model has")
+    for name in shapes:
+        found = _LAYERS_OWN.fullmatch(name)
+        beside = _COMPANY.get(found[2], ()) if found is not None else ()
+        if found is not None and beside and not any(f"{found[1]}.{other}.weight" in shapes for other in beside):
+            raise KQuantsError(
+                f"{folder}: has no tensor that becomes {found[1]}.{beside[0]}.weight, but {name} is there"
+            )
 
 
 def _width(folder: Path, name: str, shape: tuple[int, ...], width: int) -> None:

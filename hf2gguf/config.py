@@ -65,13 +65,15 @@ def model_class(raw: Mapping[str, Any], where: object) -> str:
         text = text_config(raw)
         named = _first_class(text) or (named if named and page_of(named) else class_of(text.get("model_type"))) or named
     if named is None:
-        raise KQuantsError(f"{where}: config.json lacks 'architectures', expected the name of a model class")
+        near = class_of(raw.get("model_type"))
+        hint = f", such as {near} for the model_type {raw['model_type']!r}" if near else ""
+        raise KQuantsError(f"{where}: config.json lacks 'architectures', expected the name of a model class{hint}")
     return named
 
 
 def _first_class(raw: Mapping[str, Any]) -> str | None:
     named = raw.get("architectures")
-    return str(named[0]) if isinstance(named, list) and named else None
+    return str(named[0]) if isinstance(named, list) and named and named[0] else None
 
 
 def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:

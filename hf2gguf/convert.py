@@ -73,6 +73,22 @@ def prepare(
     is missing, unknown or does not fit.
     """
     opened = source if isinstance(source, Checkpoint) else checkpoints.open(source)
+    try:
+        return _prepared(opened, outtype, name, overrides, vocab_only, definition)
+    except KQuantsError as fault:
+        if any(str(place) in str(fault) for place in (opened.dir, overrides) if place is not None):
+            raise
+        raise KQuantsError(f"{opened.dir}: {fault}") from fault
+
+
+def _prepared(
+    opened: Checkpoint,
+    outtype: str,
+    name: str | None,
+    overrides: Path | None,
+    vocab_only: bool,
+    definition: Definition | None,
+) -> Converted:
     raw = opened.config
     class_ = configs.model_class(raw, opened.dir)
     page = definition or definitions.find(class_, opened.dir)
@@ -257,9 +273,13 @@ def _file_type(kept: str | None, outtype: str) -> int:
 
 def _whole(scope: Scope, opened: Checkpoint) -> None:
     layers = scope.get("block_count")
+    if layers is None:
+        raise KQuantsError(
+            f"{opened.dir}: config.json does not say how many layers there are, expected num_hidden_layers"
+            " (or block_count, derived by an architecture's page)"
+        )
     if not isinstance(layers, int) or not 0 <= layers <= 4096:
-        hint = " (a page without a base has to derive block_count)" if layers is None else ""
-        raise KQuantsError(f"{opened.dir}: config.json gives {layers!r} as the number of layers{hint}")
+        raise KQuantsError(f"{opened.dir}: config.json gives {layers!r} as the number of layers")
 
 
 def _held(opened: Checkpoint, vocab_only: bool) -> Mapping[str, Stored]:

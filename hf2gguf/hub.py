@@ -17,7 +17,7 @@ from .checkpoint import PARTS
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-_ID = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_ID = re.compile(r"(?:https://huggingface\.co/)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 _CONFIGS = ("config.json", "params.json")
 _BESIDE = ["LICENSE*", "*.json", "*.md", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
 """What is fetched besides the weights."""

@@ -82,7 +82,9 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         if "hidden_dim" in params and "kv_lora_rank" in params:
             return params | {"architectures": [MISTRAL_MOE]}
         if config is None:
-            raise KQuantsError(f"{self.dir}: has no config.json, expected the folder of a Hugging Face checkpoint")
+            raise KQuantsError(
+                f"{self.dir}: has no config.json, expected the folder of a Hugging Face checkpoint{_hint(self.dir)}"
+            )
         return config
 
     @cached_property
@@ -107,6 +109,8 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
 
     def _index(self) -> dict[str, Stored]:
         names, weight_map = _parts(self)
+        if not names:
+            raise KQuantsError(f"{self.dir}: the index of its weights names no file")
         files: dict[str, dict[str, Stored]] = {}
         for name in names:
             path = inside(self.dir, name)
@@ -180,8 +184,18 @@ def open(folder: str | os.PathLike[str]) -> Checkpoint:
     """The checkpoint in ``folder``; raises KQuantsError when that is no folder."""
     path = Path(folder)
     if not path.is_dir():
-        raise KQuantsError(f"{path}: is not a folder, expected one with config.json and the weights")
-    return Checkpoint(path)
+        what = "is not a folder" if path.exists() else "there is no such folder"
+        raise KQuantsError(f"{path}: {what}, expected one with config.json and the weights")
+    # A model is named after its folder, which "." does not tell.
+    return Checkpoint(path if path.name not in ("", "..") else path.resolve())
+
+
+def _hint(folder: Path) -> str:
+    """Where a checkpoint may be that is not in the folder itself."""
+    if (folder / "adapter_config.json").is_file():
+        return "; it holds an adapter, which is to be merged into its base model first"
+    near = sorted(path.parent for pattern in ("*", "snapshots/*") for path in folder.glob(f"{pattern}/config.json"))
+    return f"; {near[0]} is one" if near else ""
 
 
 def _parts(checkpoint: Checkpoint) -> tuple[list[str], dict[str, str]]:
@@ -196,7 +210,19 @@ def _parts(checkpoint: Checkpoint) -> tuple[list[str], dict[str, str]]:
         if names:
             _complete(folder, names)
             return names, {}
-    raise KQuantsError(f"{folder}: has no weights, expected model*.safetensors or pytorch_model*.bin")
+    raise KQuantsError(f"{folder}: has no weights, expected model*.safetensors or pytorch_model*.bin{_others(folder)}")
+
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf", ".ckpt", ".incomplete")
+
+
+def _others(folder: Path) -> str:
+    """What there is that may be weights under another name, the largest first."""
+    if (folder / "adapter_config.json").is_file():
+        return _hint(folder)
+    files = [path for path in folder.iterdir() if path.suffix in _WEIGHTS and path.is_file()]
+    names = [shown(path.name) for path in sorted(files, key=lambda path: -path.stat().st_size)]
+    return f"; there is {', '.join(names[:3])}" if names else ""
 
 
 PARTS = (

@@ -44,6 +44,8 @@ def inside(folder: Path, name: str) -> Path:
     allowed += [place.parent / "blobs" for place in list(home.parents)[:2] if place.name == "snapshots"]
     if not any(real.is_relative_to(place) for place in allowed):
         raise KQuantsError(f"{path}: is a link that leaves the folder, expected a file in it; copy the file there")
+    if path.is_symlink() and not real.exists():
+        raise KQuantsError(f"{path}: is a link to a file that is not there, as after a download that did not end")
     return path
 
 
@@ -56,6 +58,17 @@ def regular(path: Path) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
         raise KQuantsError(f"{path}: is not a regular file")
     return status
+
+
+def instead(path: Path) -> str:
+    """What a file is that does not hold what its name promises, to end a message with; empty where nobody knows."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        return "; it is empty"
+    if start.startswith(b"version https://git-lfs"):
+        return "; it is a pointer of Git LFS, git lfs pull brings the file"
+    return "; it is a web page" if start.lstrip().lower().startswith((b"<!doctype", b"<html")) else ""
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -71,11 +84,14 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def parse_json(text: bytes, path: Path, *, strict_keys: bool = False) -> Any:
     """The value of a JSON text; every way it can be wrong becomes a KQuantsError naming ``path``."""
     try:
-        return json.loads(text.decode("utf-8"), object_pairs_hook=unique if strict_keys else None)
+        encoding = "utf-8" if strict_keys else "utf-8-sig"  # a mark that editors put in front
+        return json.loads(text.decode(encoding), object_pairs_hook=unique if strict_keys else None)
     except RecursionError:
         raise KQuantsError(f"{path}: nests too deep to be JSON of a checkpoint") from None
+    except UnicodeDecodeError:
+        raise KQuantsError(f"{path}: is not valid JSON: it is no text in UTF-8") from None
     except ValueError as fault:
-        raise KQuantsError(f"{path}: is not valid JSON: {fault}") from None
+        raise KQuantsError(f"{path}: is not valid JSON{instead(path) or f': {fault}'}") from None
 
 
 def read_text(path: Path, limit: int = MAX_JSON) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gguf_py.errors import KQuantsError
 
-from .folder import Shard, parse_json, shown
+from .folder import Shard, instead, parse_json, shown
 from .stored import DTYPES, Stored
 
 MAX_HEADER = 100_000_000
@@ -24,11 +24,13 @@ def tensors(shard: Shard) -> dict[str, Stored]:
     """The tensors of a safetensors file, sorted by name; raises KQuantsError for a header that does not hold."""
     path = shard.path
     if shard.size < 8:
-        raise KQuantsError(f"{path}: has {shard.size} bytes, too few for a safetensors file")
+        raise KQuantsError(f"{path}: has {shard.size} bytes, too few for a safetensors file{instead(path)}")
     length = int.from_bytes(shard.read(0, 8).tobytes(), "little")
     if length > min(shard.size - 8, MAX_HEADER):
         raise KQuantsError(
-            f"{path}: says its header has {length} bytes, but the file has {shard.size}"
+            f"{path}: is not a safetensors file{other}"
+            if (other := instead(path))
+            else f"{path}: says its header has {length} bytes, but the file has {shard.size}"
             " (it is cut short or not a safetensors file)"
         )
     header = parse_json(shard.read(8, length).tobytes(), path, strict_keys=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from gguf_py.errors import KQuantsError
 
-from .folder import Shard, shown
+from .folder import Shard, instead, shown
 from .safetensors import MAX_DIMS, MAX_ELEMENTS
 from .stored import DTYPES, Stored
 
@@ -89,7 +89,8 @@ def tensors(shard: Shard) -> dict[str, Stored]:
         with zipfile.ZipFile(path) as archive:
             entries = {info.filename: info for info in archive.infolist()}
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as fault:
-        raise KQuantsError(f"{path}: is not a PyTorch file in zip form ({fault}); save it again with PyTorch") from None
+        other = instead(path) or f" ({fault}); save it again with PyTorch"
+        raise KQuantsError(f"{path}: is not a PyTorch file in zip form{other}") from None
     described = [name for name in entries if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(described) != 1:
         raise KQuantsError(f"{path}: holds {len(described)} files data.pkl, expected one")

@@ -94,7 +94,7 @@ def load(checkpoint: Checkpoint) -> Tokenizer:
     else:
         path = checkpoint.path("vocab.json")
         if path is None or checkpoint.path("merges.txt") is None:
-            raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.json, {_instead(checkpoint.dir)}")
+            raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.json, {_own(checkpoint.dir)}")
         document = _byte_level(read_json(path, MAX_TOKENIZER), special.merges_txt(checkpoint))
     reduced = _reduced(document, config, path)
     if reduced is not document:  # half a million pairs take three times the memory of their texts
@@ -102,7 +102,7 @@ def load(checkpoint: Checkpoint) -> Tokenizer:
     return Tokenizer(_backend(reduced, config, path), config, document, path)
 
 
-def _instead(folder: Path) -> str:
+def _own(folder: Path) -> str:
     """What there is in the place of ``tokenizer.json``, and what to do about it."""
     own = sorted(p.name for p in folder.iterdir() if p.suffix == ".tiktoken" or p.name == "tiktoken.model")
     own += sorted(p.name for p in folder.glob("tokenization_*.py"))

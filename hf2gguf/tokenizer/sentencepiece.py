@@ -11,7 +11,7 @@ from typing import Any
 
 from gguf_py import KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
-from hf2gguf.checkpoint.folder import read_text
+from hf2gguf.checkpoint.folder import instead, read_text
 
 from . import protobuf, special
 from .special import Fields, put
@@ -82,8 +82,8 @@ def processor(path: Path) -> Any:
     model = SentencePieceProcessor()
     try:
         model.LoadFromSerializedProto(data)
-    except (RuntimeError, OSError) as fault:
-        raise KQuantsError(f"{path}: is not a SentencePiece model ({str(fault).splitlines()[0]})") from None
+    except (RuntimeError, OSError):
+        raise KQuantsError(f"{path}: is not a SentencePiece model{instead(path)}") from None
     return model
 
 

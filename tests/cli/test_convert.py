@@ -232,6 +232,16 @@ def test_a_wrong_checkpoint_is_said(tmp_path: Path, make: Callable[[Path], Path]
     assert not list(tmp_path.glob("out*"))
 
 
+def test_a_link_to_the_weights_is_not_written_through(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path)
+    weights = folder / "model.safetensors"
+    before = weights.read_bytes()
+    (tmp_path / "out.gguf").symlink_to(weights)
+    result = kquants("convert", folder, "--outfile", tmp_path / "out.gguf")
+    assert result.returncode == 1 and "out.gguf: is a file of the checkpoint itself" in result.stderr
+    assert weights.read_bytes() == before
+
+
 def cached(place: Path) -> str:
     """A Hugging Face cache with acme/Tiny-1M in it, laid out as huggingface_hub does: links to blobs."""
     plain = checkpoint(place, "plain")

@@ -166,7 +166,7 @@ def test_a_config_too_large_to_be_one(tmp_path: Path) -> None:
 
 
 def test_folders_without_anything(tmp_path: Path) -> None:
-    with pytest.raises(KQuantsError, match="not a folder"):
+    with pytest.raises(KQuantsError, match="there is no such folder"):
         checkpoint.open(tmp_path / "none")
     with checkpoint.open(tmp_path) as c:
         with pytest.raises(KQuantsError, match=r"no config\.json"):
