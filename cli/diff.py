@@ -57,6 +57,8 @@ def command(a: Path, b: Path, as_json: bool, no_figures: bool) -> None:
             else:
                 keys, tensors = counted(len(before.fields), "metadata key"), counted(len(before.tensors), "tensor")
                 click.echo(f"same: {keys} and {tensors}")
+    except BrokenPipeError:
+        raise
     except (KQuantsError, OSError) as fault:
         complain(fault)
         sys.exit(2)  # as diff does: 1 is kept for files that differ

@@ -107,6 +107,25 @@ def test_every_command_explains_itself_with_examples(name: str) -> None:
     assert f"Usage: kquants {name}" in told and f"\n    kquants {name}" in told.replace('eval "$(', "")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", FIXTURES / "gguf" / "model.gguf"],
+        ["diff", FIXTURES / "gguf" / "model.gguf", FIXTURES / "gguf" / "all-types.gguf"],
+        ["verify", FIXTURES / "gguf" / "model.gguf"],
+        ["convert", "--list-architectures"],
+        ["--help"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_reader_who_has_gone_is_no_fault(arguments: list[str | Path]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run([COMMAND, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
 def test_interrupted_while_it_is_imported() -> None:
     code = """
 import sys
