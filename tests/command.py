@@ -20,8 +20,9 @@ COMMAND = Path(sys.executable).with_name("kquants")
 def kquants(*arguments: str | Path, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command with its output in pipes; ``before`` runs in the child, to set limits."""
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
+    command = [COMMAND, *arguments]
     return subprocess.run(
-        [COMMAND, *arguments], capture_output=True, text=True, check=False, env=environment, preexec_fn=before
+        command, capture_output=True, encoding="utf-8", env=environment, preexec_fn=before, check=False
     )
 
 

@@ -18,10 +18,11 @@ settings.load_profile("kquants")
 
 
 def pytest_configure() -> None:
-    """What the environment says of colours, widths, proxies and hubs is not what is tested."""
+    """What the environment says of colours, widths, proxies, hubs and encodings is not what is tested."""
     for name in list(os.environ):
         if name.startswith(("HF_", "TTY_")) or name.lower().endswith("_proxy") or name in _UNWANTED:
             del os.environ[name]
+    os.environ["PYTHONUTF8"] = "1"
 
 
 _UNWANTED = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "PYTHONSAFEPATH")

@@ -92,7 +92,7 @@ def test_what_must_be_quick_does_not_wait_for_numpy(arguments: list[str]) -> Non
         "try: main()\nexcept SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
     )
     command = [sys.executable, "-c", run, *arguments]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stderr
     assert not {"numpy", "numba", "kquants", "yaml", "tokenizers"} & set(told.split())
 
 

@@ -112,7 +112,7 @@ def test_histogram_counts_the_weights(tmp_path: Path) -> None:
 
 def test_the_page_stands_alone(tmp_path: Path, files: tuple[Path, Path]) -> None:
     done("report", files[0], "-o", tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text("utf-8")
     assert page.count("<script") == 2 and page.count("</script>") == 2
     assert not re.search(
         r"(?:src|href)=[\"']?(?:https?:)?//|@import|url\(", page.replace("http://www.w3.org/2000/svg", "")

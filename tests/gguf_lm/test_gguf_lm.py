@@ -35,7 +35,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.upstream
 def test_token_ids_are_llama_cpps(llama: Llama, tiny: Path) -> None:
-    texts = [HELD_OUT.read_text()[:20_000], ODD, "", " ", "a" * 300]
+    texts = [HELD_OUT.read_text("utf-8")[:20_000], ODD, "", " ", "a" * 300]
     with gguf_py.open(tiny) as file:
         codec = load_tokenizer(file)
     assert codec.bos == 1
@@ -149,7 +149,7 @@ def test_what_is_missing_or_does_not_fit_is_said(tiny: Path, key: str, value: An
 
 def test_the_command_measures_what_llama_perplexity_does(tiny: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
-    text.write_text(HELD_OUT.read_text()[:24_000])
+    text.write_text(HELD_OUT.read_text("utf-8")[:24_000], "utf-8")
     with gguf_py.open(tiny) as file:  # and any shard stands for the model
         shard = shards.split(file, tmp_path / "tiny", shards.plan_split(file, max_tensors=20))[1]
     run = CliRunner().invoke(kquants, ["perplexity", str(shard), "--file", str(text), "--ctx", "128", "--json"])
@@ -160,7 +160,7 @@ def test_the_command_measures_what_llama_perplexity_does(tiny: Path, tmp_path: P
 
 def len_windows(model: Path, text: Path) -> int:
     with gguf_py.open(model) as file:
-        return 1 + len(load_tokenizer(file).encode(text.read_text()))
+        return 1 + len(load_tokenizer(file).encode(text.read_text("utf-8")))
 
 
 @pytest.mark.slow
