@@ -73,6 +73,7 @@ def browser(*arguments: str) -> Iterator[Browser]:
         try:
             window = _window(driver, arguments)
             try:
+                _see_a_file(window)
                 yield window
             finally:
                 with suppress(OSError):
@@ -83,6 +84,15 @@ def browser(*arguments: str) -> Iterator[Browser]:
             driver.stdout and driver.stdout.close()
 
 
+def _see_a_file(window: Browser) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".html") as page:
+        page.write("<title>seen</title>")
+        page.flush()
+        window.open(Path(page.name))
+        if window.run("return document.title") != "seen":
+            pytest.skip("the browser is not allowed to look at files that tests make")
+
+
 def _window(driver: subprocess.Popen[str], arguments: Sequence[str]) -> Browser:
     for line in driver.stdout or ():
         if found := re.search(r"successfully on port (\d+)", line):
@@ -90,4 +100,6 @@ def _window(driver: subprocess.Popen[str], arguments: Sequence[str]) -> Browser:
                 return Browser(int(found[1]), arguments)
             except urllib.error.HTTPError as fault:
                 pytest.skip(f"the browser does not begin here: {json.load(fault)['value']['message'][:300]}")
-    pytest.skip("chromedriver ends without saying where it listens")
+        if "successfully" in line:
+            break
+    pytest.skip("chromedriver does not say where it listens")
