@@ -11,6 +11,7 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from statistics import NormalDist
 from typing import Any
@@ -169,10 +170,25 @@ def evaluate(text: str | ast.expr, scope: Scope) -> Any:
     """The value of ``text``; raises KQuantsError naming the configuration key that is missing or what is wrong."""
     try:
         return _Walk(scope).visit(parse(text) if isinstance(text, str) else text)
+    except KQuantsError:  # of a name inside
+        raise
     except KeyError as missing:
         raise KQuantsError(f"config.json lacks {missing.args[0]!r}, which {_spelled(text)!r} needs") from missing
-    except (ArithmeticError, TypeError, ValueError, IndexError, AttributeError) as fault:
+    except TypeError as fault:
+        raise KQuantsError(f"config.json does not fit {_spelled(text)!r}{_where(text, scope)}") from fault
+    except (ArithmeticError, ValueError, IndexError, AttributeError) as fault:
         raise KQuantsError(f"config.json does not fit {_spelled(text)!r}: {fault}") from fault
+
+
+def _where(text: str | ast.expr, scope: Scope) -> str:
+    """What the names of an expression stand for, for who is to find the one that does not fit."""
+    nodes = ast.walk(parse(text) if isinstance(text, str) else text)
+    names = dict.fromkeys(node.id for node in nodes if isinstance(node, ast.Name) and node.id not in FUNCTIONS)
+    values = []
+    for name in names:
+        with suppress(KeyError):  # a function of the scope's own
+            values.append(f"{name} is {repr(scope[name])[:40]}")
+    return f", where {' and '.join(values)}" if values else ""
 
 
 def _spelled(text: str | ast.expr) -> str:

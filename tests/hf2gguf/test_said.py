@@ -71,6 +71,10 @@ SAID: dict[str, tuple[Callable[[Path], object], str]] = {
         configured(architectures=[]),
         "'architectures', .* such as LlamaForCausalLM for the model_type 'llama'",
     ),
+    "no heads": (
+        configured(num_attention_heads=None, head_dim=None),
+        "where hidden_size is 64 and num_attention_heads is None$",
+    ),
     "a number in quotes": (configured(rope_theta="1"), "tiny: metadata key 'llama.rope.freq_base'"),
 }
 
