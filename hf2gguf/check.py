@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,6 +43,9 @@ def agree(folder: Path, fields: Fields, shapes: Shapes, layers: int) -> None:
         return
     _layers(folder, shapes, layers)
     _company(folder, shapes)
+    for key, name in (("context_length", "max_position_embeddings"), ("embedding_length", "hidden_size")):
+        if fields.get(key) is None:  # upstream writes such files too
+            warnings.warn(f"{folder}: config.json lacks {name}; llama.cpp loads no file without {key}", stacklevel=2)
     width = fields.get("embedding_length")
     if isinstance(width, int):
         for name, shape in shapes.items():

@@ -194,6 +194,8 @@ def _hint(folder: Path) -> str:
     """Where a checkpoint may be that is not in the folder itself."""
     if (folder / "adapter_config.json").is_file():
         return "; it holds an adapter, which is to be merged into its base model first"
+    if any(folder.glob("consolidated*")):
+        return ", or params.json beside the weights"
     near = sorted(path.parent for pattern in ("*", "snapshots/*") for path in folder.glob(f"{pattern}/config.json"))
     return f"; {near[0]} is one" if near else ""
 

@@ -113,8 +113,9 @@ def _llama(
         hint = f", copy {beside} into it" if beside.is_file() else ", which Meta may have put beside it"
         raise KQuantsError(f"{path.parent}: has no tokenizer.model{hint}")
     new = is_ranks(tokenizer)
-    name, told, context, factor = _version(params, new, tied(stored))
-    config = _config(path, params, stored) | {"max_position_embeddings": context}
+    config = _config(path, params, stored)
+    name, told, context, factor = _version(config, new, bool(params.get("use_scaled_rope")), tied(stored))
+    config["max_position_embeddings"] = context
     if factor:
         config["rope_scaling"] = {"rope_type": "llama3", "factor": factor, "low_freq_factor": 1.0,
             "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}  # fmt: skip
@@ -159,17 +160,17 @@ def _mixtral(path: Path, params: Mapping[str, Any], stored: Mapping[str, Stored]
     return _with_pieces(config)
 
 
-def _version(params: Mapping[str, Any], new: bool, tied: bool) -> tuple[str, str, int, float | None]:
+def _version(config: Mapping[str, Any], new: bool, scaled: bool, tied: bool) -> tuple[str, str, int, float | None]:
     """Which Llama it is, by what that is told, its context, and by how much its rope is stretched."""
-    if new and params.get("use_scaled_rope"):
+    if new and scaled:
         if tied:
             return "Llama 3.2", "its rope is scaled, its output layer is its embedding", 131072, 32.0
         return "Llama 3.1 or 3.3", "its rope is scaled", 131072, 8.0
     if new:
         return "Llama 3", "its tokenizer is tiktoken's", 8192, None
-    if params.get("rope_theta", 10000.0) > 10000.0:
+    if config["rope_theta"] > 10000.0:
         return "Code Llama", "its rope_theta is not 10000", 16384, None
-    if params.get("norm_eps") == 1e-5:
+    if config["rms_norm_eps"] == 1e-5:
         return "Llama 2", "its norm_eps is 1e-5", 4096, None
     return "Llama 1", "its norm_eps is not 1e-5", 2048, None
 
@@ -207,7 +208,8 @@ def _config(path: Path, params: Mapping[str, Any], stored: Mapping[str, Stored])
     wide = least + -least % _number(path, params, "multiple_of", default=256)
     gate = _tensor(path, stored, "layers.0.feed_forward.w1.weight")
     if gate.shape[:1] != (wide,):
-        raise KQuantsError(f"{path}: makes a feed-forward size of {wide}, but {gate.name} is {list(gate.shape)}")
+        lost = ", of which files may be missing" if wide % max(gate.shape[0], 1) == 0 else ""
+        raise KQuantsError(f"{path}: makes a feed-forward size of {wide}, but {gate.name} is {list(gate.shape)}{lost}")
     return sizes | {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",

@@ -104,6 +104,13 @@ def test_a_tensor_that_is_missing(lost: str, words: str, tmp_path: Path) -> None
         prepare(write(replace(model, tensors=tensors), tmp_path / "tiny"), "f16")
 
 
+def test_a_file_that_llama_cpp_would_not_load(tmp_path: Path) -> None:
+    folder = write(ZOO["tiny-llama"], tmp_path / "tiny")
+    configured(max_position_embeddings=None)(folder)
+    with pytest.warns(UserWarning, match="tiny: config.json lacks max_position_embeddings; llama.cpp loads no file"):
+        prepare(folder, "f16")
+
+
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     folder = write(ZOO["tiny-llama"], tmp_path / "tiny")
     (folder / "config.json").write_bytes(b"\xef\xbb\xbf" + (folder / "config.json").read_bytes())

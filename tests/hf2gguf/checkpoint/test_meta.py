@@ -101,6 +101,7 @@ def test_an_embedding_that_is_written_twice(tmp_path: Path) -> None:
         ({"n_heads": "4"}, r"params\.json: n_heads is '4', expected a number"),
         ({"norm_eps": None}, r"params\.json: norm_eps is None, expected a number"),
         ({"multiple_of": 256}, r"params\.json: makes a feed-forward size of 256, but layers\.0\.feed_forward\.w1"),
+        ({"ffn_dim_multiplier": 2.2}, r"feed-forward size of 384, but .* \[192, 64\], of which files may be missing"),
         ({"vision_chunk_size": 448}, r"params\.json: has 'vision_chunk_size', so this is a Llama that sees"),
         ({"quantization_args": {"scheme": "int4"}}, "so this is weights that Meta has quantized"),
     ],
