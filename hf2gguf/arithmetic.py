@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gguf_py import KQuantsError
 from kquants.source import Source
 
-from .transform import F16, F32, Bytes, as_f32
+from .numbers import F16, F32, Bytes, as_f32
 
 _PIECE = 1 << 20
 """Weights that are looked at at once where all of a tensor must be seen before its first row."""

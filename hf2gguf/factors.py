@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from gguf_py import KQuantsError
 from kquants.source import Source
 
-from . import transform
 from .checkpoint import DecodedTensors
 from .definition import Definition
 from .expression import Scope, pipeline
+from .numbers import constant
 from .tensors import map_tensors
 
 _FOLLOWED = ("stack", "when", "once")
@@ -43,13 +43,13 @@ def map_all(
             if len(numbers) > 1 and source.shape[0] != len(numbers):
                 raise KQuantsError(f"{where}: {name} joins NVFP4 weights, each of which has a scale of its own")
             if not _trivial(numbers):
-                yield f"{name.removesuffix('.weight')}.{end}", transform.constant(numbers.tolist())
+                yield f"{name.removesuffix('.weight')}.{end}", constant(numbers.tolist())
     yield from map_tensors(others, definition, scope, where)
 
 
 def wide(tensors: DecodedTensors, definition: Definition, scope: Scope, where: object) -> list[str]:
     """The GGUF names, sorted, of NVFP4 weights whose activations are not to be quantized to four bits."""
-    flags = {name: transform.constant([float(f.wide)]) for name, f in tensors.factors.items()}
+    flags = {name: constant([float(f.wide)]) for name, f in tensors.factors.items()}
     return sorted(name for name, numbers in _mapped(flags, definition, scope, where).items() if numbers.any())
 
 

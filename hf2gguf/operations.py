@@ -10,6 +10,7 @@ from gguf_py import KQuantsError
 from kquants.source import Source
 
 from . import arithmetic, transform
+from .numbers import as_f32, as_i32, constant
 
 OPERATIONS: dict[str, Callable[..., Source]] = {
     "reshape": transform.reshape,
@@ -28,7 +29,7 @@ OPERATIONS: dict[str, Callable[..., Source]] = {
     "column_stride": transform.column_stride,
     "column_parted": transform.column_parted,
     "repeated": transform.repeated,
-    "filled": lambda source, size, number: transform.constant([float(number)] * int(size)),
+    "filled": lambda source, size, number: constant([float(number)] * int(size)),
     "transpose": transform.transpose,
     "add": arithmetic.add,
     "mul": arithmetic.mul,
@@ -36,8 +37,8 @@ OPERATIONS: dict[str, Callable[..., Source]] = {
     "neg_exp": arithmetic.neg_exp,
     "centered": arithmetic.centered,
     "ternary": arithmetic.ternary,
-    "f32": transform.as_f32,
-    "i32": transform.as_i32,
+    "f32": as_f32,
+    "i32": as_i32,
 }
 
 

@@ -14,6 +14,7 @@ from . import arithmetic, transform
 from .checkpoint.folder import shown
 from .definition import Definition
 from .expression import Scope, evaluate, pipeline
+from .numbers import constant, plain, same
 from .operations import apply
 
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
@@ -115,7 +116,7 @@ def map_tensors(
             continue
         if not isinstance(values, list) or not all(isinstance(value, (int, float)) for value in values):
             raise KQuantsError(f"{where}: {name} is to be a list of numbers, but {text!r} gives {values!r}")
-        yield name, transform.constant(values)
+        yield name, constant(values)
     mapper = _Mapper(definition, scope)
     layers, spare = scope["block_count"], bool(scope.get("spare_layers"))
     for original, name in _ahead(kept(tensors, definition, scope), evaluated(definition.ahead, scope)):
@@ -133,7 +134,7 @@ def map_tensors(
         if numbers.get("i", 0) >= layers and any(pattern.targets):
             raise KQuantsError(f"{where}: there is a tensor {shown(original)}, but config.json says {layers} layers")
         try:
-            yield from mapper.place(pattern, numbers, suffix, transform.plain(tensors[original]))
+            yield from mapper.place(pattern, numbers, suffix, plain(tensors[original]))
         except KQuantsError as fault:
             raise KQuantsError(f"{where}: tensor {shown(original)}: {fault}") from fault
     for merge in mapper.waiting():
@@ -185,7 +186,7 @@ class _Mapper:
                 continue
             if steps[at][0] in COMPARING:
                 other = self.made.get(evaluate(steps[at][1][0], inner) if steps[at][1] else name)
-                if other is None or not (steps[at][0] == "once" or transform.same(made, other)):
+                if other is None or not (steps[at][0] == "once" or same(made, other)):
                     self.made[name] = made
                     yield name, made
                 continue

@@ -42,8 +42,8 @@ from .. import checkpoint as checkpoints
 from ..convert import prepare
 from ..files import Shape, plan
 from ..general import CARD, SAMPLING
+from ..numbers import constant
 from ..outtype import OUTTYPES
-from ..transform import constant
 from . import blocks, tokenizer
 from .change import CARD_TEXT, POOLING, TOKENIZER, WEIGHTS
 from .origin import Given, find, pages

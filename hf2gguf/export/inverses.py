@@ -19,6 +19,7 @@ from kquants.source import Source
 
 from .. import transform
 from ..expression import Scope, evaluate
+from ..numbers import as_f32
 from ..operations import apply
 
 F32, F16 = tensor_type("F32"), tensor_type("F16")
@@ -124,7 +125,7 @@ def arithmetic(source: Source, step: Step) -> Source:
 
 
 def _mapped(source: Source, function: Callable[[Any], Any]) -> Source:
-    source = transform.as_f32(source)
+    source = as_f32(source)
 
     def rows(lo: int, hi: int) -> NDArray[np.uint8]:
         return np.ascontiguousarray(function(source.rows(lo, hi).view(np.float32)), np.float32).view(np.uint8)
@@ -137,7 +138,7 @@ def ternary(source: Source, step: Step) -> Source:
 
     As many as are zero, as much larger the others were before.
     """
-    wide = transform.as_f32(source)
+    wide = as_f32(source)
 
     @cache
     def share() -> np.float32:
@@ -151,7 +152,7 @@ def ternary(source: Source, step: Step) -> Source:
 
 def neg_exp(source: Source, step: Step) -> Source:
     """Numbers of which minus the exponential is this: as F32, or as F16 where only those give it back."""
-    source = transform.as_f32(source)
+    source = as_f32(source)
     for kind in (F32, F16):
         dtype = np.dtype(f"f{kind.nbytes}")
         made = Source(kind, source.shape, lambda lo, hi, d=dtype: _log(source, lo, hi, d)[0].view(np.uint8))  # type: ignore[misc]

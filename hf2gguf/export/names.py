@@ -16,6 +16,7 @@ from kquants.source import Source
 from .. import transform
 from ..definition import Definition
 from ..expression import Scope, evaluate, pipeline
+from ..numbers import constant, same
 from ..operations import apply
 from ..tensors import map_tensors
 from .inverses import Wanting
@@ -217,7 +218,7 @@ def _with_copies(
         else:
             said = {a[0]: False for op, a in targets[k].steps if op == "when"}
         try:
-            fits = whole is None or transform.same(apply(name, whole, [evaluate(t, scope) for t in texts]), parts[k])
+            fits = whole is None or same(apply(name, whole, [evaluate(t, scope) for t in texts]), parts[k])
         except KQuantsError:
             fits = False
         if not fits:
@@ -258,9 +259,7 @@ def _share(whole: Source, place: int, count: int) -> Source:
 
 def _factor(whole: Source, place: int, count: int) -> Source:
     """One of so many factors of a product."""
-    return (
-        whole if place == count - 1 else transform.reshape(transform.constant([1.0] * prod(whole.shape)), *whole.shape)
-    )
+    return whole if place == count - 1 else transform.reshape(constant([1.0] * prod(whole.shape)), *whole.shape)
 
 
 _JOINED = {"concat": _share, "product": _factor}

@@ -18,6 +18,7 @@ from kquants.source import Source
 
 from .. import transform
 from ..expression import Scope, evaluate
+from ..numbers import as_f32, same
 from ..operations import apply
 from .inverses import INVERSES, Step
 
@@ -56,7 +57,7 @@ def undone(parts: Sequence[Source], pipes: Sequence[Steps], scope: Scope) -> Sou
                 return None
             parts = [(_from_rows if kinds is ROWS else _from_columns)(parts, tails, scope)]
             pipes = [heads[0]]
-    return parts[0] if all(transform.same(parts[0], other) for other in parts[1:]) else None
+    return parts[0] if all(same(parts[0], other) for other in parts[1:]) else None
 
 
 def _in_order(pipes: Sequence[Steps]) -> list[Steps]:
@@ -133,7 +134,7 @@ def _from_columns(parts: Sequence[Source], tails: Sequence[Steps], scope: Scope)
         raise KQuantsError(f"parts of {widths} columns do not make one tensor")
     back = np.argsort(there)
     if len({p.type.name for p in parts}) > 1:
-        parts = [transform.as_f32(p) for p in parts]
+        parts = [as_f32(p) for p in parts]
     cell = np.dtype(f"u{parts[0].type.nbytes}")
 
     def rows(lo: int, hi: int) -> NDArray[np.uint8]:

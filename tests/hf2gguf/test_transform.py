@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gguf_py import KQuantsError
+from hf2gguf import numbers as n
 from hf2gguf import transform as t
 from kquants.source import Source
 
@@ -66,8 +67,8 @@ CASES: dict[str, tuple[Array, Callable[[Source], Source], Callable[[Array], Arra
     "stack": (numbers(4, 6), lambda s: t.stack([s, s, s]), lambda x: np.stack([x, x, x])),
     "concat": (numbers(4, 6), lambda s: t.concat([s, t.rows(s, 0, 1), s]), lambda x: np.concatenate([x, x[:1], x])),
     "concat biases": (numbers(4), lambda s: t.concat([s, s]), lambda x: np.concatenate([x, x])),
-    "f32": (numbers(4, 6, dtype=ml_dtypes.bfloat16), t.as_f32, lambda x: x.astype(np.float32)),
-    "integers": (numbers(4, 6, dtype=np.int64) - 9, t.plain, lambda x: x.astype(np.float32)),
+    "f32": (numbers(4, 6, dtype=ml_dtypes.bfloat16), n.as_f32, lambda x: x.astype(np.float32)),
+    "integers": (numbers(4, 6, dtype=np.int64) - 9, n.plain, lambda x: x.astype(np.float32)),
 }
 
 
@@ -100,10 +101,10 @@ def test_transposing_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_same() -> None:
     x = numbers(4, 6)
-    assert t.same(source(x), source(x.astype(np.float16)))
+    assert n.same(source(x), source(x.astype(np.float16)))
     y = x.copy()
     y[3, 5] += 1
-    assert not t.same(source(x), source(y)) and not t.same(source(x), source(x.T))
+    assert not n.same(source(x), source(y)) and not n.same(source(x), source(x.T))
 
 
 @pytest.mark.parametrize(
