@@ -41,7 +41,7 @@ def inside(folder: Path, name: str) -> Path:
     except (OSError, RuntimeError):  # links in a circle, or a name that is too long
         raise KQuantsError(f"{path}: cannot be followed to a file") from None
     allowed = [home]
-    allowed += [place.parent / "blobs" for place in list(home.parents)[:2] if place.name == "snapshots"]
+    allowed += [place.parent / "blobs" for place in list(home.parents)[:3] if place.name == "snapshots"]
     if not any(real.is_relative_to(place) for place in allowed):
         raise KQuantsError(f"{path}: is a link that leaves the folder, expected a file in it; copy the file there")
     if path.is_symlink() and not real.exists():

@@ -95,6 +95,16 @@ def test_an_embedding_that_is_written_twice(tmp_path: Path) -> None:
     assert convert(folder, tmp_path / "out", "--outtype", "f16") == {"m.gguf": DIGESTS["llama-3.2"]}
 
 
+def test_a_folder_deep_in_a_cache(tmp_path: Path) -> None:
+    """As that of Llama 3.1 405B in sixteen parts: ``snapshots/REVISION/original/mp16``, with links to the blobs."""
+    folder = meta.write(meta.METAS["llama-1"], tmp_path / "models--acme--m/snapshots/0123/original/llama-1")
+    (blobs := tmp_path / "models--acme--m/blobs").mkdir()
+    for path in list(folder.iterdir()):
+        path.rename(blobs / path.name)
+        path.symlink_to(Path("../../../../blobs") / path.name)
+    assert convert(folder, tmp_path / "out", "--outtype", "f16") == {"m.gguf": DIGESTS["llama-1"]}
+
+
 @pytest.mark.parametrize(
     ("params", "says"),
     [
