@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -53,7 +54,7 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         path = self.path(name)
         if path is not None:
             return read_json(path, limit)
-        return self._converted.get(name) if name in published.FILES else None
+        return deepcopy(self._converted.get(name)) if name in published.FILES else None  # like a file, read anew
 
     @cached_property
     def _published(self) -> Mapping[str, Any] | None:

@@ -95,6 +95,13 @@ def test_an_embedding_that_is_written_twice(tmp_path: Path) -> None:
     assert convert(folder, tmp_path / "out", "--outtype", "f16") == {"m.gguf": DIGESTS["llama-3.2"]}
 
 
+@pytest.mark.filterwarnings("ignore:.*which Llama")
+def test_what_stands_for_a_file_is_read_anew(tmp_path: Path) -> None:
+    with checkpoint.open(meta.write(meta.METAS["llama-1"], tmp_path / "m")) as opened:
+        (found := opened.json("tokenizer_config.json") or {})["added_tokens_decoder"]["0"]["content"] = "<changed>"
+        assert found != opened.json("tokenizer_config.json")
+
+
 def test_a_folder_deep_in_a_cache(tmp_path: Path) -> None:
     """As that of Llama 3.1 405B in sixteen parts: ``snapshots/REVISION/original/mp16``, with links to the blobs."""
     folder = meta.write(meta.METAS["llama-1"], tmp_path / "models--acme--m/snapshots/0123/original/llama-1")
