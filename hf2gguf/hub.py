@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"(?:https://huggingface\.co/)?([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 _CONFIGS = ("config.json", "params.json")
-_BESIDE = ["LICENSE*", "*.json", "*.md", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+_BESIDE = ["LICENSE*", "*.json", "*.md", "*.txt", "*.model", "*.model.v*", "*.jinja", "*.tiktoken"]
 """What is fetched besides the weights."""
 
 

@@ -331,6 +331,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A hub on the loopback address, and an empty cache."""
     folder = checkpoint(tmp_path, "served")
     (folder / "pytorch_model.bin").write_bytes(b"the same weights once more")
+    (folder / "tokenizer.model.v3").write_bytes(b"the tokenizer of Mistral's own form")
     Hub.asked.clear()
     handler = type("Served", (Hub,), {"folder": folder})
     with serving(handler) as address:
@@ -349,7 +350,7 @@ def test_a_hub_id_is_fetched(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     with gguf_py.open(tmp_path / "out.gguf") as f:
         assert f.metadata["general.name"] == "acme/Tiny-1M" and len(f.tensors) == 21
-    assert "model.safetensors" in Hub.asked and "pytorch_model.bin" not in Hub.asked
+    assert {"model.safetensors", "tokenizer.model.v3"} <= set(Hub.asked) and "pytorch_model.bin" not in Hub.asked
     (weights,) = (tmp_path / "cache").rglob("model.safetensors")
     weights.unlink()  # as where only the tokenizer was asked for
     assert kquants("convert", f"acme/Tiny-1M@{COMMIT}", *arguments).returncode == 0 and weights.exists()
