@@ -39,6 +39,8 @@ _NOT_TEXT = {
     "lora_args": "weights with adapters",
 }
 _MIXTRAL_CONTEXT = 32768
+_PIECE = 4 << 20
+"""Bytes of a matrix that are compared at a time."""
 _SAMPLING = {"temperature": 0.6, "top_p": 0.9}
 _BOS, _A, _B = {"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, {"Sequence": {"id": "B"}}
 _BEGINS = {"type": "TemplateProcessing", "single": [_BOS, _A], "pair": [_BOS, _A, _BOS, _B]}
@@ -71,7 +73,8 @@ def tied(stored: Mapping[str, Stored]) -> bool:
         return False
     if output.shard is embedding.shard and output.offset == embedding.offset:
         return True
-    high, step = output.shape[0], 1 << 12
+    high, wide = output.shape
+    step = max(1, _PIECE // max(1, wide * output.kind.itemsize))
     return all(
         np.array_equal(output.rows(lo, min(lo + step, high)), embedding.rows(lo, min(lo + step, high)))
         for lo in range(0, high, step)
