@@ -186,7 +186,9 @@ def open(folder: str | os.PathLike[str]) -> Checkpoint:
     path = Path(folder)
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "there is no such folder"
-        raise KQuantsError(f"{path}: {what}, expected one with config.json and the weights")
+        hint = f"; {path.parent} is one" if path.exists() and (path.parent / "config.json").is_file() else ""
+        hint = "; a GGUF file is what kquants quantize takes" if path.suffix == ".gguf" else hint
+        raise KQuantsError(f"{path}: {what}, expected one with config.json and the weights{hint}")
     # A model is named after its folder, which "." does not tell.
     return Checkpoint(path if path.name not in ("", "..") else path.resolve())
 

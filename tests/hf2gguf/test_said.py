@@ -111,6 +111,14 @@ def test_a_file_that_llama_cpp_would_not_load(tmp_path: Path) -> None:
         prepare(folder, "f16")
 
 
+def test_a_file_in_place_of_its_folder(tmp_path: Path) -> None:
+    folder = write(ZOO["tiny-llama"], tmp_path / "tiny")
+    (folder / "m.gguf").write_bytes(b"GGUF")
+    for name, words in (("model.safetensors", "tiny is one$"), ("m.gguf", "what kquants quantize takes$")):
+        with pytest.raises(KQuantsError, match=f"{name}: is not a folder, expected .*; .*{words}"):
+            prepare(folder / name, "f16")
+
+
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     folder = write(ZOO["tiny-llama"], tmp_path / "tiny")
     (folder / "config.json").write_bytes(b"\xef\xbb\xbf" + (folder / "config.json").read_bytes())
