@@ -303,7 +303,7 @@ def test_servers_without_ranges_and_servers_that_lie(
     with pytest.raises(KQuantsError, match="the server sends 100 bytes where"):
         open_url(f"{address}/m.gguf?ends")
     monkeypatch.setattr(remote, "time", SimpleNamespace(monotonic=itertools.count(step=10).__next__))
-    with pytest.raises(KQuantsError, match="the server is too slow: 4 bytes in 40 s"):
+    with pytest.raises(KQuantsError, match=r"the server is too slow: \d+ bytes in 40 s"):
         open_url(f"{address}/m.gguf?drips")
     monkeypatch.setattr(remote, "_SECONDS", 0.2)
     with pytest.raises(KQuantsError, match="timed out"):

@@ -60,7 +60,7 @@ def test_in_the_shell_itself(shell: str, tmp_path: Path) -> None:
         "zsh": "_describe() { print -l -- ${(P)3} }; words=(kquants inspect --j); CURRENT=3; _kquants_completion",
         "fish": "complete -C 'kquants inspect --j'",
     }
-    flags = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[shell]
+    flags = {"bash": ["--norc"], "zsh": ["-f"], "fish": []}[shell]
     path = {**os.environ, "PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     ask = f"compdef() {{ :; }}; source ./script; {asks[shell]}" if shell == "zsh" else f"source ./script; {asks[shell]}"
     told = subprocess.run([shell, *flags, "-c", ask], capture_output=True, text=True, cwd=tmp_path, env=path)
