@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gguf_py import KQuantsError
 
-from .checkpoint import PARTS
+from .checkpoint.weights import PARTS
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

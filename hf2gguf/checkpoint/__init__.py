@@ -7,7 +7,6 @@ asked for.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from copy import deepcopy
@@ -19,9 +18,9 @@ from typing import Any
 from gguf_py.errors import KQuantsError
 from kquants.source import Source
 
-from . import meta, published, safetensors, torch
+from . import meta, published, safetensors, torch, weights
 from .encodings import decoded, fitting
-from .folder import MAX_CONFIG, MAX_JSON, Shard, inside, read_json, shown
+from .folder import MAX_CONFIG, Shard, inside, read_json, shown
 from .parts import Decoded, Factors, Lazy
 from .plain import plain
 from .settings import quantization
@@ -83,8 +82,9 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         if "hidden_dim" in params and "kv_lora_rank" in params:
             return params | {"architectures": [MISTRAL_MOE]}
         if config is None:
+            hint = weights.elsewhere(self.dir)
             raise KQuantsError(
-                f"{self.dir}: has no config.json, expected the folder of a Hugging Face checkpoint{_hint(self.dir)}"
+                f"{self.dir}: has no config.json, expected the folder of a Hugging Face checkpoint{hint}"
             )
         return config
 
@@ -109,9 +109,7 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         return " ".join([*settings, *(shard.identity() for shard in self._shards)])
 
     def _index(self) -> dict[str, Stored]:
-        names, weight_map = _parts(self)
-        if not names:
-            raise KQuantsError(f"{self.dir}: the index of its weights names no file")
+        names, weight_map = weights.named(self.dir, self.json)
         files: dict[str, dict[str, Stored]] = {}
         for name in names:
             path = inside(self.dir, name)
@@ -132,7 +130,7 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
                     )
                 found[key] = stored
         if weight_map:
-            _agree(self.dir, weight_map, found)
+            weights.agree(self.dir, weight_map, found)
         return found if self._published is None else published.ordered(found)
 
     def close(self) -> None:
@@ -191,82 +189,3 @@ def open(folder: str | os.PathLike[str]) -> Checkpoint:
         raise KQuantsError(f"{path}: {what}, expected one with config.json and the weights{hint}")
     # A model is named after its folder, which "." does not tell.
     return Checkpoint(path if path.name not in ("", "..") else path.resolve())
-
-
-def _hint(folder: Path) -> str:
-    """Where a checkpoint may be that is not in the folder itself."""
-    if (folder / "adapter_config.json").is_file():
-        return "; it holds an adapter, which is to be merged into its base model first"
-    if any(folder.glob("consolidated*")):
-        return ", or params.json beside the weights"
-    near = sorted(path.parent for pattern in ("*", "snapshots/*") for path in folder.glob(f"{pattern}/config.json"))
-    return f"; {near[0]} is one" if near else ""
-
-
-def _parts(checkpoint: Checkpoint) -> tuple[list[str], dict[str, str]]:
-    """The names of the files of weights, sorted, and the index's map of tensors to them (empty without an index)."""
-    folder = checkpoint.dir
-    for prefix, suffix in PARTS:
-        index_name = f"{prefix}{suffix}.index.json"
-        index = checkpoint.json(index_name, MAX_JSON)
-        if index is not None:
-            return _from_index(folder / index_name, index)
-        names = sorted(p.name for p in folder.glob(f"{prefix}*{suffix}"))
-        if names:
-            _complete(folder, names)
-            return names, {}
-    raise KQuantsError(f"{folder}: has no weights, expected model*.safetensors or pytorch_model*.bin{_others(folder)}")
-
-
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf", ".ckpt", ".incomplete")
-
-
-def _others(folder: Path) -> str:
-    """What there is that may be weights under another name, the largest first."""
-    if (folder / "adapter_config.json").is_file():
-        return _hint(folder)
-    files = [path for path in folder.iterdir() if path.suffix in _WEIGHTS and path.is_file()]
-    names = [shown(path.name) for path in sorted(files, key=lambda path: -path.stat().st_size)]
-    return f"; there is {', '.join(names[:3])}" if names else ""
-
-
-PARTS = (
-    ("model", ".safetensors"),
-    ("pytorch_model", ".bin"),
-    ("consolidated", ".safetensors"),
-    ("consolidated", ".pth"),
-    ("model", ".pth"),
-    ("model", ".pt"),
-)
-"""How files of weights are named; the first two are all that upstream looks for, and are looked for first."""
-
-
-def _from_index(path: Path, index: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
-    weight_map = index.get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(v, str) for v in weight_map.values()):
-        raise KQuantsError(f"{path}: lacks weight_map, expected a map of tensor names to file names")
-    return sorted(set(weight_map.values())), weight_map
-
-
-def _complete(folder: Path, names: list[str]) -> None:
-    """Without an index only the names tell how many parts there should be: ``…-00001-of-00003…``."""
-    for name in names:
-        numbered = re.search(r"-(\d{1,9})-of-(\d{1,9})\.", name)
-        if numbered is None:
-            continue
-        part, of, total = numbered[1], len(numbered[2]), int(numbered[2])
-        alike = re.compile(re.escape(name[: numbered.start(1)]) + r"(\d+)" + re.escape(name[numbered.end(1) :]))
-        there = {int(m[1]) for m in map(alike.fullmatch, names) if m}
-        if len(there) < total:
-            first = next(i for i in range(1, total + 1) if i not in there)
-            lost = name.replace(f"-{part}-of-", f"-{first:0{of}d}-of-", 1)
-            raise KQuantsError(f"{folder / lost}: is missing, {len(there)} of {total} files are there")
-
-
-def _agree(folder: Path, weight_map: dict[str, str], found: dict[str, Stored]) -> None:
-    for name, part in weight_map.items():
-        if name not in found:
-            raise KQuantsError(f"{folder / part}: lacks the tensor {shown(name)} that the index places there")
-    for name, stored in found.items():
-        if name not in weight_map:
-            raise KQuantsError(f"{stored.shard.path}: holds the tensor {shown(name)} that the index does not name")

@@ -64,7 +64,7 @@ SAID: dict[str, tuple[Callable[[Path], object], str]] = {
     "a cache's folder": (within, "has no config.json, .*; .*snapshots/0123 is one"),
     "an index of nothing": (
         holding("model.safetensors.index.json", b'{"weight_map": {}}'),
-        "the index of its weights names no file",
+        r"model\.safetensors\.index\.json: names no tensor",
     ),
     "no layers": (configured(num_hidden_layers=None), "how many layers there are, expected num_hidden_layers"),
     "no class": (
