@@ -18,6 +18,9 @@ _FULL = {
 }
 _MOST = 1 << 30
 _PIECE = 1 << 20
+_PART = 1 << 19
+"""Bytes that are written at a time: for two megabytes the system may look for a huge page, which can cost more than the
+copying does."""
 
 
 @contextlib.contextmanager
@@ -111,7 +114,7 @@ def write_all(handle: int, data: bytes | memoryview, offset: int) -> None:
     """Write all bytes at an offset of the file, however few the system takes at a time; safe from several threads."""
     rest = memoryview(data).cast("B")
     while len(rest):
-        done = os.pwrite(handle, rest, offset)
+        done = os.pwrite(handle, rest[:_PART], offset)
         rest, offset = rest[done:], offset + done
 
 
