@@ -65,8 +65,8 @@ def recode(
     """Decode uint8[n bytes], round to float16 if ``half``, and encode to uint8[m bytes], both flat.
 
     ``weights`` is the importance of each column, float32[columns], of a type that takes one; the weights are whole
-    rows then. Returns the index of the first weight that is NaN or infinite, or -1. Raises KQuantsError when
-    ``target`` cannot be encoded.
+    rows then. Returns the index of the first weight that is NaN or infinite, or -1; such weights are encoded too, to
+    whatever comes of them. Raises KQuantsError when ``target`` cannot be encoded.
     """
     encode = encoder(target, weighted=weights is not None)
     decoder = codec(source).decode

@@ -8,10 +8,14 @@ from numpy.typing import NDArray
 
 from gguf_py import tensor_type
 from kquants.finite import first_weight_not_finite
-from kquants.recode import TILE, convert_rows, decode, encode, encoder, recode
+from kquants.recode import TILE, convert_rows, decode, encode, encoder, recode, takes_weights
 
 F32 = tensor_type("F32")
 COUNT = 2 * TILE + 3 * 256
+PLAIN = (
+    "F16 BF16 Q1_0 Q2_0 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4 NVFP4".split()
+)
+"""Types that are encoded without tables of codewords."""
 
 
 def some(count: int, stored: str) -> NDArray[np.uint8]:
@@ -86,6 +90,21 @@ def test_the_first_that_is_no_number(target: str, half: bool) -> None:
             spoilt[[at, -1]] = bad
             expected = at if half or bad != 65520.0 else -1
             assert recode(spoilt.view(np.uint8), F32, out, kind, weights, half=half) == expected
+
+
+@pytest.mark.parametrize("target", PLAIN)
+def test_an_encoder_bears_what_is_no_number(target: str) -> None:
+    """It meets such weights before anybody has looked at them; what it makes of them is thrown away."""
+    kind = tensor_type(target)
+    random = np.random.default_rng(5)
+    bits = random.integers(0, 1 << 32, 2048, np.uint32)
+    bits[3] = 0x7F800000
+    for x in (bits.view(np.float32), np.full(2048, np.nan, np.float32), np.where(bits % 3 == 0, -np.inf, 1.0)):
+        numbers = x.astype(np.float32)
+        first = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        out = np.empty(kind.row_bytes(2048), np.uint8)
+        for weights in (None, np.ones(256, np.float32)) if takes_weights(kind) else (None,):
+            assert recode(numbers.view(np.uint8), F32, out, kind, weights) == first
 
 
 @pytest.mark.parametrize("stored", ["F32", "F64", "F16", "BF16", "I32", "Q8_0", "Q4_K", "IQ4_XS"])
