@@ -124,6 +124,7 @@ def jobs(checkpoint: Path, scratch: Path, given: argparse.Namespace) -> list[Job
             kquants("convert", checkpoint, "--outtype", outtype, "--outfile", ours, "--threads", threads),
             (lambda: run(script)) if given.converter else None,
             (ours, theirs),
+            checkpoint / "model.safetensors",
         )
 
     def quantized(kind: str, *importance: Path) -> Job:
@@ -245,8 +246,10 @@ def main() -> None:
                 for program, runs in zip((job.ours, job.peer), job.runs, strict=True):
                     if program:
                         runs.append(program())
-                        who = "kquants" if runs is job.runs[0] else "llama.cpp"
-                        console.print(f"round {number + 1}: {job.name}: {who} {runs[-1].seconds:.2f} s")
+                        who, last = "kquants" if runs is job.runs[0] else "llama.cpp", runs[-1]
+                        console.print(
+                            f"round {number + 1}: {job.name}: {who} {last.seconds:.2f} s ({last.cpu:.2f} s of cores)"
+                        )
                 if job.source is not None:
                     job.copies.append(plain_copy(job.source, scratch / "copy", job.files[0].stat().st_size))
         Console(width=110).print(table(todo, given.threads, given.rounds))

@@ -82,7 +82,7 @@ def execute(
         def write(item: Item, lo: int, data: Bytes) -> None:
             handle, offset, turned = places[id(item)]
             data = data if turned is None else turned(item.info.type, data)
-            write_all(handle, data.data, offset + lo // item.info.type.block * item.info.type.nbytes)
+            write_all(handle, data.data, offset + lo // item.info.type.block * item.info.type.nbytes, through=True)
 
         work = _Work(jobs_of(plan), write)
         skipped = work.skip(journal.finished(handles, word) if resume and word is not None else 0)

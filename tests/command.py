@@ -38,11 +38,12 @@ import errno, itertools, os, signal, sys, time
 from kquants import execute, journal, pieces
 from kquants_cli import progress
 from kquants_cli.main import program
+os.pwritev = lambda handle, parts, offset, flags: os.pwrite(handle, parts[0], offset)
 {change}
 sys.argv[0] = "kquants"
 program()
 """
-"""The command, in a process where something of it or of the system is changed first."""
+"""The command where something of it or of the system is changed first; all that it writes, ``os.pwrite`` writes."""
 
 
 def changed(change: str) -> list[str | Path]:

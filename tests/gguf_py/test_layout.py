@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gguf_py
-from gguf_py import Field, KQuantsError, TensorInfo, ValueType, lay_out, tensor_type
+from gguf_py import Field, KQuantsError, TensorInfo, ValueType, atomic, lay_out, tensor_type
 from gguf_py.atomic import copy_range, replacing, write_all
 from gguf_py.shards import as_ggml
 from tests.reference import Ggml
@@ -137,6 +141,39 @@ def test_a_system_that_takes_a_few_bytes_at_a_time(tmp_path: Path, monkeypatch: 
     with replacing(tmp_path / "f") as handle:
         write_all(handle, b"0123456789", 2)
     assert (tmp_path / "f").read_bytes() == b"\0\x000123456789"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_goes_through_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    """Pieces that share pages, written by several threads in no order; where the flag is known and where it is not."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    if not known:
+        monkeypatch.setattr(atomic, "_UNCACHED", 0x80)
+        monkeypatch.setattr(os, "pwritev", refuse, raising=False)
+    data = np.random.default_rng(0).bytes(3_000_000)
+    cuts = [0, *range(32, len(data), 30_011), len(data)]
+    spans = list(itertools.pairwise(cuts))
+    with replacing(tmp_path / "f", len(data)) as handle, ThreadPoolExecutor(4) as threads:
+        for done in [
+            threads.submit(write_all, handle, memoryview(data)[lo:hi], lo, through=True)
+            for lo, hi in spans[::2] + spans[1::2]
+        ]:
+            done.result()
+    assert (tmp_path / "f").read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("release", "asked"),
+    [("6.16.0-rc1", True), ("7.0", True), ("6.15.11-generic", False), ("5.19.0", False), ("unknown", False)],
+)
+def test_only_systems_known_to_do_it_well_are_asked(monkeypatch: pytest.MonkeyPatch, release: str, asked: bool) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "RWF_SYNC", 4, raising=False)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release), raising=False)
+    assert bool(atomic._uncached()) == asked
 
 
 def test_two_runs_may_write_one_file(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def run_until(plan: Plan, call: int, part: float, *, stay: bool, resume: bool, r
                 return watching
 
             pwrite = os.pwrite
+            os.pwritev = lambda handle, parts, offset, flags: os.pwrite(handle, parts[0], offset)
             for name in CALLS:
                 setattr(os, name, watched(getattr(os, name)))
             execute(plan, threads=1 if recorded else 2, resume=resume)
@@ -138,14 +139,14 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, large: Path, after: int, mon
         written = 0
         original = executor.write_all
 
-        def write(handle: int, data: memoryview, offset: int) -> None:
+        def write(handle: int, data: memoryview, offset: int, *, through: bool = False) -> None:
             nonlocal written
             written += 1
             if written > after:
                 while journal.finished([handle], digest) < after:  # what is not on disk is not counted
                     time.sleep(0.001)
                 raise KeyboardInterrupt
-            original(handle, data, offset)
+            original(handle, data, offset, through=through)
 
         digest = journal.digest(plan, pieces.PIECE)
         assert digest is not None
