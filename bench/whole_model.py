@@ -8,7 +8,8 @@ The quantizer of llama.cpp is the prebuilt library (``python -m tests.reference 
 converter is a script of its source distribution and needs a Python with PyTorch; without ``--converter`` those
 rows are left out. Every round runs each program once, alternating; the table has medians, ratios, peak resident
 memory of the process, and whether the two files are the same bytes. "copy" is what no program can beat: reading
-the input and writing as many bytes as the output has, synced (``bench.plain_copy``).
+the input and writing as many bytes as the output has, synced (``bench.plain_copy``). The input is read once before
+each of them, so that the system has it in memory for all alike.
 
 kquants is charged for its whole process, from start to the renamed and synced file; llama.cpp's quantizer only for
 the call, its converter for its process.
@@ -28,7 +29,8 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,11 +93,17 @@ def run(command: Command, *, timed_inside: bool = False) -> Run:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file."""
+    state = hashlib.sha256()
+    for chunk in chunks(path):
+        state.update(chunk)
+    return state.hexdigest()
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, a megabyte at a time."""
     with path.open("rb") as file:
-        state = hashlib.sha256()
         while chunk := file.read(1 << 20):
-            state.update(chunk)
-        return state.hexdigest()
+            yield chunk
 
 
 def kquants(*arguments: str | Path) -> Callable[[], Run]:
@@ -245,6 +253,7 @@ def main() -> None:
             for job in todo:
                 for program, runs in zip((job.ours, job.peer), job.runs, strict=True):
                     if program:
+                        deque(chunks(job.source) if job.source else (), maxlen=0)
                         runs.append(program())
                         who, last = "kquants" if runs is job.runs[0] else "llama.cpp", runs[-1]
                         console.print(
