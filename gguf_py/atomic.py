@@ -159,7 +159,7 @@ def copy_range(source: int, offset: int, handle: int, at: int, size: int, what: 
                 in_kernel = False  # two file systems, or one that cannot: read and write, which says what else is wrong
         if not in_kernel:
             piece = os.pread(source, min(size, _PIECE), offset)
-            write_all(handle, piece, at)
+            write_all(handle, piece, at, through=True)
             done = len(piece)
         if done == 0:
             raise KQuantsError(f"the input ends in {what}: it has become shorter while it was read")

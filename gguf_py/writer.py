@@ -44,4 +44,4 @@ def write(
     with replacing(path, layout.size) as handle:
         write_all(handle, layout.header, 0)
         for offset, chunk in zip(layout.offsets, chunks, strict=True):
-            write_all(handle, chunk.data, offset)
+            write_all(handle, chunk.data, offset, through=True)
