@@ -25,20 +25,29 @@ DIGESTS = Path(__file__).with_name("digests.json")
 MODELS = ZOO | SIBLINGS
 
 
-NAMED = """
+PATCHED = """
 import pathlib, runpy, sys
 _, converter, name, *arguments = sys.argv
 sys.path.insert(0, str(pathlib.Path(converter).parent))
+from conversion.baichuan import BaichuanModel
 from conversion.base import TextModel
 def named(self, tokenizer):
     if not hasattr(tokenizer, "mergeable_ranks"):  # what transformers takes the file for
         raise NotImplementedError
     return name
-TextModel.get_vocab_base_pre = named
+if name:
+    TextModel.get_vocab_base_pre = named
+def parted(self, data, tensor, layer, own=BaichuanModel.modify_tensors):
+    return (own if "W_pack" in tensor else TextModel.modify_tensors)(self, data, tensor, layer)
+BaichuanModel.modify_tensors = parted
 sys.argv = [converter, *arguments]
 runpy.run_path(converter, run_name="__main__")
 """
-"""Upstream's converter, told the name of the pre-tokenizer of the checkpoint's own tokenizer."""
+"""Upstream's converter, told the name of the pre-tokenizer of the checkpoint's own tokenizer.
+
+And Baichuan's, which for all but the fused tensor calls itself until Python's stack ends: those go to its base class.
+"""
+ENDLESS = ("tiny-baichuan", "BaiChuanForCausalLM")
 
 
 def digest(path: Path) -> str:
@@ -69,7 +78,8 @@ def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -
         }
         if templates:
             converter = str(tree(Path(converter), templates, Path(place) / "tree"))
-        program = [converter] if not MODELS[name].pre else ["-c", NAMED, converter, MODELS[name].pre]
+        patched = MODELS[name].pre or name in ENDLESS
+        program = ["-c", PATCHED, converter, MODELS[name].pre] if patched else [converter]
         command = [python, "-O", *program, str(folder), "--outfile", str(out / "m.gguf"), *options]
         if MODELS[name].mistral:
             command.append("--mistral-format")

@@ -118,6 +118,7 @@ sibling("VoxtralForConditionalGeneration", "tiny-llama", BELOW, inside=TEXT, kin
     whole=ear("voxtral_encoder"), beside=EAR)  # fmt: skip
 sibling("Mistral3ForConditionalGeneration", "tiny-mistral", BELOW, inside=TEXT, kind="mistral3", beside=TOWER)
 sibling("Llama4ForCausalLM", "tiny-llama4", (r"language_model\.", ""), kind="llama4_text")
+sibling("BaiChuanForCausalLM", "tiny-baichuan")
 
 # Encoders
 LABELS: dict[str, Any] = {"id2label": {"0": "a", "1": "b", "2": "c"}, "label2id": {"a": 0, "b": 1, "c": 2}}

@@ -17,6 +17,9 @@ from .structs import Batch, ContextParams, Imatrix, KeyOverride, ModelParams, Qu
 
 Json = dict[str, Any]
 
+UNSAID, EACH, RANK = -1, 0, 4
+"""Poolings of ``llama_pooling_type``: the file's own, none, and by the classification head."""
+
 
 def load(folder: Path) -> c.CDLL:
     """The library with the signatures of what is called here."""
@@ -36,9 +39,14 @@ def load(folder: Path) -> c.CDLL:
     lib.llama_vocab_n_tokens.argtypes = [pointer]
     lib.llama_tokenize.argtypes = [pointer, c.c_char_p, i32, c.POINTER(i32), i32, c.c_bool, c.c_bool]
     lib.llama_detokenize.argtypes = [pointer, c.POINTER(i32), i32, c.c_char_p, i32, c.c_bool, c.c_bool]
-    lib.llama_decode.argtypes = [pointer, Batch]
-    lib.llama_get_logits_ith.argtypes = [pointer, i32]
-    lib.llama_get_logits_ith.restype = c.POINTER(c.c_float)
+    for ask in (lib.llama_model_has_encoder, lib.llama_model_has_decoder):
+        ask.argtypes, ask.restype = [pointer], c.c_bool
+    for count in (lib.llama_model_n_embd_out, lib.llama_model_n_cls_out, lib.llama_pooling_type):
+        count.argtypes = [pointer]
+    for run in (lib.llama_encode, lib.llama_decode):
+        run.argtypes = [pointer, Batch]
+    for get in (lib.llama_get_logits_ith, lib.llama_get_embeddings_ith, lib.llama_get_embeddings_seq):
+        get.argtypes, get.restype = [pointer, i32], c.POINTER(c.c_float)
     backends = c.CDLL(str(folder / "libggml.v0.5.0.so"), mode=c.RTLD_GLOBAL)
     backends.ggml_backend_load_all_from_path.argtypes = [c.c_char_p]
     backends.ggml_backend_load_all_from_path(str(folder).encode())
@@ -105,8 +113,10 @@ class Model:
         )
         return text.raw[: max(count, 0)].decode("utf-8", "replace")
 
-    def context(self, size: int, threads: int) -> int:
+    def context(self, size: int, threads: int, **more: int) -> int:
         params = self.lib.llama_context_default_params()
+        for name, value in more.items():
+            setattr(params, name, value)
         params.n_ctx = params.n_batch = params.n_ubatch = size
         params.n_threads = params.n_threads_batch = threads
         context = self.lib.llama_init_from_model(self.model, params)
@@ -114,18 +124,32 @@ class Model:
             sys.exit("llama_init_from_model failed")
         return int(context)
 
-    def decode(self, context: int, tokens: list[int], *, every: bool) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """The logits after every token, or after the last: float32[rows, vocabulary]."""
+    def run(self, which: str, context: int, tokens: list[int], *, every: bool = True) -> None:
+        """Let the model ``encode`` or ``decode`` the tokens, with something to give for each or for the last."""
         count = len(tokens)
         wanted = (c.c_int8 * count)(*[every or i == count - 1 for i in range(count)])
-        status = self.lib.llama_decode(
-            context, Batch(n_tokens=count, token=(c.c_int32 * count)(*tokens), logits=wanted)
-        )
+        batch = Batch(n_tokens=count, token=(c.c_int32 * count)(*tokens), logits=wanted)
+        status = getattr(self.lib, f"llama_{which}")(context, batch)
         if status != 0:
-            sys.exit(f"llama_decode answered {status}")
+            sys.exit(f"llama_{which} answered {status}")
+
+    def decode(self, context: int, tokens: list[int], *, every: bool) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The logits after every token, or after the last: float32[rows, vocabulary]."""
+        self.run("decode", context, tokens, every=every)
         width = self.lib.llama_vocab_n_tokens(self.vocab)
-        rows = range(count) if every else (count - 1,)
+        rows = range(len(tokens)) if every else (len(tokens) - 1,)
         return np.stack([np.ctypeslib.as_array(self.lib.llama_get_logits_ith(context, i), (width,)) for i in rows])
+
+    def embed(self, context: int, tokens: list[int]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """What the model makes of every token, or of the sequence where it pools: float32[rows, width or scores]."""
+        lib = self.lib
+        self.run("decode" if lib.llama_model_has_decoder(self.model) else "encode", context, tokens)
+        pooling = lib.llama_pooling_type(context)
+        width = (lib.llama_model_n_cls_out if pooling == RANK else lib.llama_model_n_embd_out)(self.model)
+        get, rows = lib.llama_get_embeddings_seq, range(1)
+        if pooling == EACH:
+            get, rows = lib.llama_get_embeddings_ith, range(len(tokens))
+        return np.stack([np.ctypeslib.as_array(get(context, i), (width,)) for i in rows])
 
 
 def tokenize(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
@@ -135,10 +159,23 @@ def tokenize(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
 
 
 def logits(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
-    """Logits after every token of one sequence."""
+    """Logits after every token of one sequence, which an encoder, if there is one, has read before."""
     model = Model(lib, request["model"], vocab_only=False)
     tokens = request["tokens"]
-    arrays["logits"] = model.decode(model.context(len(tokens), request["threads"]), tokens, every=True)
+    context = model.context(len(tokens), request["threads"])
+    if lib.llama_model_has_encoder(model.model):
+        model.run("encode", context, tokens)
+    arrays["logits"] = model.decode(context, tokens, every=True)
+    return {}
+
+
+def embeddings(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
+    """Embeddings of every token or of the sequence, or the sequence's scores."""
+    model = Model(lib, request["model"], vocab_only=False)
+    tokens = request["tokens"]
+    pooling = RANK if request["rank"] else UNSAID
+    context = model.context(len(tokens), request["threads"], embeddings=True, pooling_type=pooling)
+    arrays["embeddings"] = model.embed(context, tokens)
     return {}
 
 
@@ -166,9 +203,8 @@ def main(folder: str) -> None:
         arrays = dict(np.load(place / "request.npz"))
     given = set(arrays)
     lib = load(Path(request["library"]))
-    answer = {"quantize": quantize, "tokenize": tokenize, "logits": logits, "generate": generate}[request["do"]](
-        lib, request, arrays
-    )
+    do = {f.__name__: f for f in (quantize, tokenize, logits, embeddings, generate)}[request["do"]]
+    answer = do(lib, request, arrays)
     np.savez(place / "answer.npz", **{name: a for name, a in arrays.items() if name not in given})
     (place / "answer.json").write_text(json.dumps(answer))
 

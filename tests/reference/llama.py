@@ -116,9 +116,22 @@ class Llama:
         return Continuation(answer["tokens"], answer["text"], arrays["logits"])
 
     def logits(self, model: Path | str, tokens: Sequence[int], *, threads: int = 1) -> npt.NDArray[np.float32]:
-        """float32[len(tokens), vocabulary]: the logits after each token of one sequence."""
+        """float32[len(tokens), vocabulary]: the logits after each token of one sequence.
+
+        A model with an encoder and a decoder has the same tokens in both.
+        """
         request = {"model": str(model), "tokens": [int(t) for t in tokens], "threads": threads}
         return np.asarray(self._call("logits", request)[1]["logits"])
+
+    def embeddings(
+        self, model: Path | str, tokens: Sequence[int], *, rank: bool = False, threads: int = 1
+    ) -> npt.NDArray[np.float32]:
+        """float32[rows, width]: a row for each token of one sequence, or one for it all where the model pools.
+
+        ``rank`` asks for the scores that the model's classification head gives the sequence: float32[1, scores].
+        """
+        request = {"model": str(model), "tokens": [int(t) for t in tokens], "rank": rank, "threads": threads}
+        return np.asarray(self._call("embeddings", request)[1]["embeddings"])
 
     def _call(
         self, do: str, request: dict[str, Any], arrays: Mapping[str, npt.NDArray[np.float32]] | None = None

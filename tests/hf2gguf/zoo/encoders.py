@@ -130,9 +130,10 @@ add("tiny-distilbert", {"architectures": ["DistilBertModel"], "model_type": "dis
     for n, s in linear(f"{p}.attention.{q}", HIDDEN, HIDDEN, True).items()} | norm(f"{p}.sa_layer_norm", bias=True)
     | norm(f"{p}.output_layer_norm", bias=True) | linear(f"{p}.ffn.lin1", WIDE, HIDDEN, True)
     | linear(f"{p}.ffn.lin2", HIDDEN, WIDE, True), prefix="transformer.layer"), "bert", dtype="F32")  # fmt: skip
-add("tiny-modernbert", bpe("ModernBertModel", "modernbert", norm_eps=1e-5, rms_norm_eps=..., local_attention=64,
-    global_attn_every_n_layers=3, global_rope_theta=160000.0, local_rope_theta=10000.0, num_key_value_heads=...,
-    hidden_activation="gelu", classifier_pooling="mean", cls_token_id=50256, sep_token_id=50256, pad_token_id=50256),
+add("tiny-modernbert", bpe("ModernBertModel", "modernbert", norm_eps=1e-5, layer_norm_eps=1e-5, rms_norm_eps=...,
+    local_attention=64, global_attn_every_n_layers=3, global_rope_theta=160000.0, local_rope_theta=10000.0,
+    num_key_value_heads=..., hidden_activation="gelu", classifier_pooling="mean", cls_token_id=50256,
+    sep_token_id=50256, pad_token_id=50256),
     {"embeddings.tok_embeddings.weight": (BPE, HIDDEN)} | norm("embeddings.norm") | norm("final_norm")
     | layers(lambda p: ({} if p.endswith("0") else norm(f"{p}.attn_norm")) | norm(f"{p}.mlp_norm")
     | linear(f"{p}.attn.Wqkv", 3 * HIDDEN, HIDDEN) | linear(f"{p}.attn.Wo", HIDDEN, HIDDEN)

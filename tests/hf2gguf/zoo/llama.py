@@ -57,14 +57,15 @@ add("tiny-nanbeige", base("NanbeigeForCausalLM", "nanbeige_as_written", num_loop
 add("tiny-ministral3", base("Ministral3ForCausalLM", "ministral3", head_dim=SIZE, rope_parameters={"type": "yarn",
     "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 128, "beta_fast": 32.0, "beta_slow": 1.0,
     "mscale_all_dim": 1.0, "mscale": 1.0, "llama_4_scaling_beta": 0.1, "rope_type": "yarn"}), llama())  # fmt: skip
+# Every fourth layer sees the whole text; llama.cpp loads none without such a layer.
 add("tiny-llama4", {"architectures": ["Llama4ForConditionalGeneration"], "model_type": "llama4", "text_config":
     {k: v for k, v in bpe("", "llama4_text", head_dim=SIZE, intermediate_size=32, intermediate_size_mlp=WIDE,
-    num_local_experts=4, num_experts_per_tok=1, interleave_moe_layer_step=1, attn_temperature_tuning=True,
-    rope_theta=500000.0, rope_scaling=LLAMA3 | {"factor": 16.0}).items() if k != "architectures"}},
-    {f"language_model.{n}": s for n, s in (ends(BPE) | layers(lambda p: two_norms(p) | attention(p)
+    num_hidden_layers=4, num_local_experts=4, num_experts_per_tok=1, interleave_moe_layer_step=1,
+    attn_temperature_tuning=True, rope_theta=500000.0, rope_scaling=LLAMA3 | {"factor": 16.0}).items() if k !=
+    "architectures"}}, {f"language_model.{n}": s for n, s in (ends(BPE) | layers(lambda p: two_norms(p) | attention(p)
     | linear(f"{p}.feed_forward.router", 4, HIDDEN) | gated(p, 32, "feed_forward.shared_expert")
     | {f"{p}.feed_forward.experts.gate_up_proj": (4, HIDDEN, 64), f"{p}.feed_forward.experts.down_proj":
-    (4, 32, HIDDEN)})).items()}, "gpt2")  # fmt: skip
+    (4, 32, HIDDEN)}, 4)).items()}, "gpt2")  # fmt: skip
 add("tiny-llama-embed", bpe("LlamaBidirectionalModel", "llama_as_written"), llama(BPE), "gpt2")
 add("tiny-internlm2", base("InternLM2ForCausalLM", "internlm2_as_written"), {
     "model.tok_embeddings.weight": (SP, HIDDEN), "output.weight": (SP, HIDDEN)} | norm("model.norm")
@@ -73,3 +74,6 @@ add("tiny-internlm2", base("InternLM2ForCausalLM", "internlm2_as_written"), {
     | linear(f"{p}.attention.wo", HIDDEN, HIDDEN) | linear(f"{p}.feed_forward.w1", WIDE, HIDDEN)
     | linear(f"{p}.feed_forward.w2", HIDDEN, WIDE) | linear(f"{p}.feed_forward.w3", WIDE, HIDDEN)))  # fmt: skip
 add("tiny-internlm3", base("InternLM3ForCausalLM", "internlm3_as_written", head_dim=SIZE), llama(bias=True))
+add("tiny-baichuan", base("BaichuanForCausalLM", "baichuan_as_written", num_key_value_heads=...), ends() | layers(lambda
+    p: two_norms(p) | linear(f"{p}.self_attn.W_pack", 3 * HIDDEN, HIDDEN) | linear(f"{p}.self_attn.o_proj", HIDDEN,
+    HIDDEN) | gated(p)))  # fmt: skip

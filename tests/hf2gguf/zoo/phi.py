@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from ..models import (
     BPE,
     GROUPS,
@@ -39,11 +41,13 @@ def phi3(p: str) -> Shapes:
     return made | linear(f"{p}.mlp.gate_up_proj", 2 * WIDE, HIDDEN) | linear(f"{p}.mlp.down_proj", HIDDEN, WIDE)
 
 
-add("tiny-phi3", base("Phi3ForCausalLM", "phi3", original_max_position_embeddings=512, sliding_window=256),
-    ends() | layers(phi3))  # fmt: skip
+# llama.cpp looks for the end of a text under this name where a model is called phi3.
+ENDED = {"added_tokens.json": json.dumps({"<|endoftext|>": SP, "<|assistant|>": SP + 1})}
+add("tiny-phi3", base("Phi3ForCausalLM", "phi3", original_max_position_embeddings=512, sliding_window=256,
+    vocab_size=SP + 8), ends(SP + 8) | layers(phi3), files=ENDED)  # fmt: skip
 add("phi3-long", base("Phi3ForCausalLM", "phi3", original_max_position_embeddings=512, max_position_embeddings=16384,
-    sliding_window=None, rope_scaling={"type": "longrope", "long_factor": [1.0 + i / 3 for i in range(8)],
-    "short_factor": [1.0 + i / 7 for i in range(8)]}), ends() | layers(phi3))  # fmt: skip
+    sliding_window=None, vocab_size=SP + 8, rope_scaling={"type": "longrope", "long_factor": [1.0 + i / 3 for i in
+    range(8)], "short_factor": [1.0 + i / 7 for i in range(8)]}), ends(SP + 8) | layers(phi3), files=ENDED)  # fmt: skip
 add("tiny-phi4", bpe("Phi3ForCausalLM", "phi3", original_max_position_embeddings=512, sliding_window=None),
     ends(BPE) | layers(phi3), "gpt2", files={"tokenizer_config.json":
     '{"tokenizer_class": "GPT2Tokenizer", "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}'})  # fmt: skip

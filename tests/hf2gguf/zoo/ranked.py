@@ -110,9 +110,11 @@ def qwen(p: str) -> Shapes:
 
 QWEN_TENSORS = {"transformer.wte.weight": (VOCAB, HIDDEN), "lm_head.weight": (VOCAB, HIDDEN)}
 QWEN_TENSORS |= norm("transformer.ln_f") | layers(qwen, prefix="transformer.h")
-for name, ids in (("tiny-qwen", {"bos_token_id": ..., "eos_token_id": ...}), ("qwen-with-ids", {"eos_token_id": 3})):
-    add(name, base("QWenLMHeadModel", "qwen", num_key_value_heads=..., rms_norm_eps=..., layer_norm_epsilon=1e-6,
-        rotary_emb_base=10000, rotary_pct=1.0, kv_channels=SIZE, seq_length=512, vocab_size=VOCAB, **ids),
+# The epsilon that these models have gets a key that llama.cpp does not ask for; one of the other's name, the right one.
+for name, more in (("tiny-qwen", {"bos_token_id": ..., "eos_token_id": ..., "rms_norm_eps": ...}), ("qwen-with-ids",
+    {"eos_token_id": 3})):  # fmt: skip
+    add(name, base("QWenLMHeadModel", "qwen", num_key_value_heads=..., intermediate_size=2 * WIDE, seq_length=512,
+        layer_norm_epsilon=1e-6, rotary_emb_base=10000, rotary_pct=1.0, kv_channels=SIZE, vocab_size=VOCAB, **more),
         QWEN_TENSORS, "none", files=QWEN, pre="qwen2", outtypes=("f16",))  # fmt: skip
 MOE = {"num_experts": 4, "moe_topk": [2, 2], "moe_intermediate_size": [WIDE, WIDE], "num_shared_expert": [1, 1]}
 MOE_TENSORS = ends(VOCAB, tied=True) | layers(lambda p: two_norms(p) | attention(p)
