@@ -46,9 +46,9 @@ def quantize(
     none, a row that does not fill whole blocks, shapes that do not fit, and NaN or infinity, naming the first.
     """
     kind = tensor_type(type)
-    x = np.asarray(x)
+    given, x = x, _array(x)
     if x.ndim == 0:
-        raise KQuantsError(f"a scalar has no rows to encode as {kind.name}")
+        raise KQuantsError(f"cannot encode {given.__class__.__name__} as {kind.name}: an array of rows is expected")
     columns = x.shape[-1]
     shape = (*x.shape[:-1], kind.row_bytes(columns))
     result: Bytes = _destination(out, shape, np.uint8)
@@ -95,7 +95,7 @@ def dequantize(
     type, bytes that are not uint8 or do not fill whole blocks, and shapes that do not fit.
     """
     kind = tensor_type(type)
-    blocks = np.asarray(blocks)
+    blocks = _array(blocks)
     if blocks.dtype != np.uint8 or blocks.ndim == 0:
         raise KQuantsError(
             f"{kind.name} blocks are uint8 of shape [..., bytes a row], found {blocks.dtype}{blocks.shape}"
@@ -113,10 +113,18 @@ def dequantize(
     return result
 
 
+def _array(given: npt.ArrayLike) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(given)
+    except ValueError:
+        raise KQuantsError("rows of several lengths make no array") from None
+
+
 def _importance(imatrix: npt.ArrayLike, columns: int) -> Floats:
-    weights = np.ascontiguousarray(imatrix, np.float32)
-    if weights.shape != (columns,):
-        raise KQuantsError(f"an importance matrix of shape {weights.shape} does not fit rows of {columns} weights")
+    given = _array(imatrix)
+    if given.shape != (columns,):
+        raise KQuantsError(f"an importance matrix of shape {given.shape} does not fit rows of {columns} weights")
+    weights = _as_float32(np.ascontiguousarray(given))
     if not np.isfinite(weights).all():
         raise KQuantsError(
             f"the importance of column {np.flatnonzero(~np.isfinite(weights))[0]} is not a finite number"

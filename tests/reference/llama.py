@@ -142,7 +142,7 @@ class Llama:
             if arrays:
                 np.savez(place / "request.npz", allow_pickle=False, **arrays)
             command = [sys.executable, "-m", "tests.reference.child", scratch]
-            environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}
+            environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "OPENBLAS_NUM_THREADS": "1"}
             run = subprocess.run(
                 command, cwd=_ROOT, env=environment, capture_output=True, text=True, errors="replace", check=False
             )
