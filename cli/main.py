@@ -140,7 +140,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (KQuantsError, OSError) as fault:
+    except (KQuantsError, OSError, UserWarning) as fault:  # a warning, where Python is told that they are faults
         complain(fault)
         sys.exit(1)
     except MemoryError:

@@ -169,8 +169,10 @@ def copy_range(source: int, offset: int, handle: int, at: int, size: int, what: 
 def check_target(path: str | os.PathLike[str]) -> None:
     """Raise KQuantsError when no file can have this name: its folder is missing, or it is something else already."""
     final = Path(os.path.realpath(path))
+    if os.fspath(path) == "-":
+        raise KQuantsError("cannot write -: output goes to a file, which is written at any place, and to no pipe")
     try:
-        mode = final.stat().st_mode
+        mode = Path(path).stat().st_mode  # not of the real path: that of a pipe, behind /dev/stdout, is none
     except FileNotFoundError:
         if not final.parent.is_dir():
             raise KQuantsError(f"cannot write {os.fspath(path)}: there is no folder {final.parent}") from None

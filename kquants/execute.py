@@ -122,6 +122,8 @@ def compile_kernels(plan: Plan, progress: Progress) -> None:
         progress.note(f"compiling {len(todo)} {'kernels' if len(todo) > 1 else 'kernel'} for this processor, once")
         for kernel in todo:
             kernel.compile()
+        if not all(kernel.kept() for kernel in todo):
+            progress.note("they cannot be kept, and the next run compiles them again: NUMBA_CACHE_DIR names a folder")
 
 
 @dataclass

@@ -113,6 +113,10 @@ class Kernel:
         assert self._run is not None
         return self._run
 
+    def kept(self) -> bool:
+        """Whether the next run will find it on disk."""
+        return machine_code.load(self.__module__, self.__name__) is not None
+
     @property
     def address(self) -> int:
         """Where its code lies, for a kernel that calls it (``kernels.calling``); compiled if need be."""

@@ -188,7 +188,8 @@ def _path(module: str, name: str) -> Path:
     elif sys.platform == "darwin":
         base = Path("~/Library/Caches").expanduser()
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+        base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        base = base if base.is_absolute() else Path("~/.cache").expanduser()  # which is what a relative one stands for
     return base / "kquants" / f"{module}.{name}-{_stamp(module)}.kernel"
 
 

@@ -7,11 +7,13 @@ import platform
 import shutil
 import subprocess
 import sys
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from cli import main
 from cli.main import COMMANDS
 from gguf_py.types import FILE_TYPES
 from tests.command import COMMAND, FIXTURES, ROOT, done, kquants
@@ -22,6 +24,17 @@ def test_the_versions_that_matter() -> None:
     for name in ("kquants", "numpy", "numba"):
         assert f"{name} {version(name)}" in told
     assert platform.python_version() in told and "llama.cpp v0.5.0" in told
+
+
+def test_a_warning_that_is_to_be_a_fault(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def warns(**_: object) -> None:
+        raise UserWarning("a sentence")  # as `python -W error` makes of it
+
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(main.kquants, "main", warns)
+    with pytest.raises(SystemExit, match="1"):
+        main.main()
+    assert capsys.readouterr().err == "kquants: a sentence\n"
 
 
 def _completed(words: str) -> list[str]:

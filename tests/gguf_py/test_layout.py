@@ -233,6 +233,7 @@ def test_what_cannot_be_replaced(tmp_path: Path) -> None:
         (tmp_path / "no" / "f", "there is no folder"),
         (tmp_path, "not a file"),
         ("/dev/null", "not a file"),
+        ("-", "cannot write -: .* to no pipe"),
     ]:
         with pytest.raises(KQuantsError, match=says), replacing(path):
             pass
@@ -245,3 +246,12 @@ def test_a_link_keeps_pointing(tmp_path: Path) -> None:
     with replacing(link) as handle:
         write_all(handle, b"new", 0)
     assert link.is_symlink() and target.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs paths of what is open")
+def test_a_pipe_is_no_file() -> None:
+    out, into = os.pipe()
+    with pytest.raises(KQuantsError, match="not a file"), replacing(f"/dev/fd/{into}"):
+        pass
+    os.close(out)
+    os.close(into)

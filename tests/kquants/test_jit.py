@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import kquants
-from kquants import jit
+from kquants import execute, jit, machine_code
 from kquants.codecs import codec
 
 PROBE = """
@@ -104,6 +106,31 @@ def test_without_a_place_to_write_kernels_are_compiled_each_time(tmp_path: Path)
     nowhere.write_text("not a folder")
     assert probe(nowhere) == (True, LEVELS)
     assert probe(nowhere) == (True, LEVELS)
+
+
+def test_kernels_that_cannot_be_kept_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = codec("Q8_0").encode
+    kernel.compile()
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setattr(execute, "jobs_of", lambda plan: [])
+    monkeypatch.setattr(execute, "kernels_of", lambda jobs: [kernel])
+    monkeypatch.setattr(jit, "missing", list)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    said: list[str] = []
+    execute.compile_kernels(cast(Any, None), cast(Any, SimpleNamespace(note=said.append)))
+    assert len(said) == 2 and "cannot be kept" in said[1]
+    monkeypatch.setattr(kernel, "kept", lambda: True)
+    execute.compile_kernels(cast(Any, None), cast(Any, SimpleNamespace(note=said.append)))
+    assert len(said) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="is Linux's own")
+def test_a_relative_cache_folder_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for stated, base in (("relative", "/home/somebody/.cache"), ("", "/home/somebody/.cache"), ("/cache", "/cache")):
+        monkeypatch.setenv("XDG_CACHE_HOME", stated)
+        assert machine_code._path("kquants.codecs.q8_0", "encode").parent == Path(base, "kquants")
 
 
 def test_kept_kernels_run_without_numba(tmp_path: Path) -> None:
