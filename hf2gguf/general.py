@@ -96,9 +96,10 @@ class General:
 
 
 def _text(value: Any) -> str | None:
+    """What is written of a value; nothing of False and 0, as in upstream's writer."""
     if isinstance(value, list):
         return ",".join(map(str, value))
-    return value if value is None else str(value)
+    return str(value) if value or value == "" else None
 
 
 def gather(
@@ -271,4 +272,6 @@ def _override(found: General, path: Path) -> None:
         value = given.get(f"general.{key}", getattr(found, key))
         if not isinstance(value, list | None):
             raise KQuantsError(f"{path}: general.{key} is a {type(value).__name__}, expected a list")
+        if key in ("base_models", "datasets") and not all(isinstance(entry, dict) for entry in value or ()):
+            raise KQuantsError(f"{path}: general.{key} holds {shown(value)}, expected a list of objects")
         setattr(found, key, value)

@@ -38,7 +38,7 @@ def parse(name: str, parameters: int) -> ModelName:
     """
     if " " in name:  # a human title, which follows no convention
         return ModelName(name=name)
-    organization, _, rest = name.partition("/") if "/" in name else ("", "", name)
+    organization, _, rest = name.partition("/") if "/" in name else (None, "", name)
     parts = [part for part in rest.split("-") if part]
     kinds: list[set[str]] = []
     for i, part in enumerate(parts):
@@ -59,7 +59,7 @@ def parse(name: str, parameters: int) -> ModelName:
     basename = "-".join(joined("basename")) or None
     if not (size or finetune or version):
         basename = None  # alone it would be a guess
-    named = organization if organization and not organization.startswith(".") else None
+    named = None if organization is not None and organization.startswith(".") else organization
     return ModelName(rest, named, basename, finetune, version, size)
 
 

@@ -30,6 +30,7 @@ NAMES: list[tuple[str, int, tuple[Any, ...]]] = [
     ("a human title", 0, ("a human title", None, None, None, None, None)),
     ("./folder", 0, ("folder", None, None, None, None, None)),
     ("model", 0, ("model", None, None, None, None, None)),
+    ("/model", 0, ("model", "", None, None, None, None)),
     ("Phi-3-mini-4k-instruct", 3_800_000_000, ("Phi-3-mini-4k-instruct", None, "Phi-3", "4k-instruct", None, "mini")),
     ("Small-1B-Chat", 10**10, ("Small-1B-Chat", None, "Small", "1b-Chat", None, None)),
     ("acme/Base-Chat-q4_k-v2", 0, ("Base-Chat-q4_k-v2", "acme", "Base", "Chat", "v2", None)),
@@ -160,3 +161,14 @@ def test_lists_that_are_none(tmp_path: Path) -> None:
     (over := tmp_path / "over.json").write_text('{"general.tags": "abc"}')
     with pytest.raises(KQuantsError, match=r"over.json: general.tags is a str, expected a list"):
         gather(plain, COUNTS, overrides=over)
+    over.write_text('{"general.datasets": ["a/b"]}')
+    with pytest.raises(KQuantsError, match=r"over.json: general.datasets holds .*, expected a list of objects"):
+        gather(plain, COUNTS, overrides=over)
+
+
+def test_false_and_nought_are_not_written(tmp_path: Path) -> None:
+    fields = Fields("x")
+    gather(folder(tmp_path, "author: false\nversion: 0\norganization: no\ndescription: 1.0"), COUNTS).write(fields)
+    assert {f.key for f in fields} & {f"general.{key}" for key in general.CARD} == {
+        "general.name", "general.description", "general.finetune", "general.basename", "general.size_label",
+    }  # fmt: skip
