@@ -51,8 +51,8 @@ class Tokenizer:
 
     def id(self, token: Any) -> int | None:
         """The id of a token of ``tokenizer_config.json`` (a text, or an object with its text), or None."""
-        text = token.get("content") if isinstance(token, dict) else token
-        return self.ids.get(text) if isinstance(text, str) else None
+        text = _text(token)
+        return None if text is None else self.ids.get(text)
 
     def decoded(self, text: str) -> str:
         """An added token as it decodes."""
@@ -87,7 +87,7 @@ class Tokenizer:
 
 def load(checkpoint: Checkpoint) -> Tokenizer:
     """The tokenizer in ``tokenizer.json``, or in ``vocab.json`` and ``merges.txt``; raises KQuantsError without one."""
-    config = checkpoint.json("tokenizer_config.json") or {}
+    config = _configured(checkpoint)
     path = checkpoint.path("tokenizer.json")
     if path is not None:
         document = read_json(path, MAX_TOKENIZER)
@@ -199,33 +199,64 @@ def _reduced(document: dict[str, Any], config: Mapping[str, Any], path: Path) ->
     return document | {"model": model | {"merges": kept}}
 
 
+_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+
+
+def _configured(checkpoint: Checkpoint) -> dict[str, Any]:
+    """``tokenizer_config.json``, and where that lists no added tokens, what two older files say laid over it."""
+    config = checkpoint.json("tokenizer_config.json") or {}
+    if "added_tokens_decoder" in config:
+        return config
+    older, own = checkpoint.json("special_tokens_map.json") or {}, _named(config)[1]
+    config |= {key: entry | {"special": True} if isinstance(entry, dict) else entry for key, entry in older.items()}
+    special_texts = {_text(entry) for entry in (*_named(config)[0], *own)}
+    added = {
+        str(token_id): {"content": text, "normalized": text not in special_texts, "special": text in special_texts}
+        for text, token_id in (checkpoint.json("added_tokens.json") or {}).items()
+    }
+    return config | {"added_tokens_decoder": added} if added else config
+
+
 def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:
-    """Add the tokens that ``tokenizer_config.json`` has, in the order of their ids, then the named ones.
+    """Add the tokens that the configuration has, in the order of their ids, then the named ones that are not there.
 
     Source: ``TokenizersBackend`` of transformers 5.23.
     """
     from tokenizers import AddedToken
 
-    there = backend.get_added_tokens_decoder()
-    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
-    tokens = []
-    for token_id, entry in sorted(config.get("added_tokens_decoder", {}).items(), key=lambda pair: int(pair[0])):
-        token = AddedToken(entry["content"], **{flag: entry[flag] for flag in flags if flag in entry})
-        same = there.get(int(token_id))
-        if same is None or any(getattr(same, part) != getattr(token, part) for part in ("content", *flags)):
-            tokens.append(token)
-    if tokens:
-        backend.add_tokens(tokens)
-    for entry in _named(config):  # whatever was said of them: what has a name is special
-        given = {flag: entry[flag] for flag in flags if flag in entry} if isinstance(entry, dict) else _SPECIAL
-        backend.add_special_tokens([AddedToken(entry["content"] if isinstance(entry, dict) else entry, **given)])
+    def made(entry: Any) -> Any:
+        if not isinstance(entry, dict):
+            return AddedToken(entry, special=True)
+        return AddedToken(entry["content"], **{flag: entry[flag] for flag in _FLAGS if flag in entry})
+
+    def marks(token: Any) -> tuple[Any, ...]:
+        return token.content, *(getattr(token, flag) for flag in _FLAGS)
+
+    there = {marks(token): token for token in backend.get_added_tokens_decoder().values()}
+    listed = sorted(config.get("added_tokens_decoder", {}).items(), key=lambda pair: int(pair[0]))
+    adding = [token for token in (made(entry) for _, entry in listed) if marks(token) not in there]
+    known = {content for content, *_ in there} | {token.content for token in adding}
+    named, own = _named(config)
+    adding += [made(entry) for entry in (*named, *own) if _text(entry) not in known]
+    names = {_text(entry) for entry in named}
+    adding += [token for token in there.values() if token.content in names and not token.special]
+    for token in adding:  # whatever was said of them: what has a name is special
+        token.special = token.special or token.content in names
+    if adding:
+        backend.add_tokens(adding)
 
 
-_SPECIAL = {"special": True, "normalized": False}
+def _named(config: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """The tokens that have a name, the usual ones and a model's own, then other special ones: texts or objects."""
+    own = [config.get(f"{which}_special_tokens") for which in ("extra", "additional")]
+    named = {f"{kind}_token": config.get(f"{kind}_token") for kind in special.KINDS}
+    named |= {k: v for k, v in config.items() if k.endswith("_token") and isinstance(v, str)}
+    for entries in own:
+        named |= entries if isinstance(entries, dict) else {}
+    more = next((entries for entries in own if entries and isinstance(entries, list)), [])
+    return [e for e in named.values() if _text(e)], [e for e in more if _text(e)]
 
 
-def _named(config: Mapping[str, Any]) -> list[Any]:
-    """The tokens that have a name, texts or objects with their texts: the usual ones and a model's own."""
-    usual = [config.get(f"{kind}_token") for kind in special.KINDS]
-    own = [v for k, v in config.items() if k.endswith("_token") and k[:-6] not in special.KINDS and isinstance(v, str)]
-    return [entry for entry in (*usual, *own) if isinstance(entry, str | dict) and entry]
+def _text(entry: Any) -> str | None:
+    text = entry.get("content") if isinstance(entry, dict) else entry
+    return text if isinstance(text, str) else None

@@ -121,6 +121,32 @@ CASES: dict[str, Case] = {
         config("Qwen3ForCausalLM", "qwen3", 50257),
         "gpt2",
     ),
+    "named-by-its-own-names": (
+        {
+            "tokenizer.json": SMALL / "gpt2" / "tokenizer.json",
+            "tokenizer_config.json": {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "eos_token": "<|endoftext|>",
+                "extra_special_tokens": {"image_token": "<image>"},
+                "additional_special_tokens": ["<tool>"],
+            },
+        },
+        config("Qwen3ForCausalLM", "qwen3", 50304),
+        "gpt2",
+    ),
+    "older-files": (
+        {
+            "tokenizer.json": SMALL / "gpt2" / "tokenizer.json",
+            "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"},
+            "special_tokens_map.json": {
+                "pad_token": {"content": "<pad>", "lstrip": False, "normalized": False, "rstrip": False},
+                "additional_special_tokens": ["<tool>", "<|x|>"],
+            },
+            "added_tokens.json": {"<new>": 50300, "<tool>": 50299},
+        },
+        config("Qwen3ForCausalLM", "qwen3", 50304),
+        "gpt2",
+    ),
     "empty-templates": (
         PIECES
         | {
