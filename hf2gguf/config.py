@@ -29,12 +29,14 @@ _KEEPS_ITS_NAME = (
 
 _WRAPPERS = frozenset(
     """
-    audioflamingo3 aya_vision cohere2_vision deepseek_vl exaone4_5 fast_vlm gemma3 gemma3n gemma4 gemma4_unified
-    glm4v glm4v_moe glm5_next glm_ocr glmasr got_ocr2 granite4_vision granite_speech granite_speech_plus hunyuan_vl
-    idefics2 idefics3 internvl janus kimi_k25 lfm2_vl lighton_ocr llama4 llava llava_next llava_next_video
-    llava_onevision mistral3 muse_glimmer ovis2 paddleocr_vl paligemma perception_lm qwen2_5_omni qwen2_5_vl
+    audioflamingo3 aya_vision blip-2 cohere2_vision cosmos3_omni deepseek_vl deepseek_vl_hybrid exaone4_5 fast_vlm
+    florence2 fuyu gemma3 gemma3n gemma4 gemma4_unified glm46v glm4v glm4v_moe glm5_next glm_ocr glmasr glmga got_ocr2
+    granite4_vision granite_speech granite_speech_plus hunyuan_vl hyperclovax_vision_v2 idefics2 idefics3 instructblip
+    instructblipvideo internvl janus jev kimi_k25 lfm2_vl lfm3_vl lighton_ocr llama4 llava llava_next llava_next_video
+    llava_onevision minicpm_ocr minicpmv4_6 minicpmv4_7 mistral3 moss_transcribe_diarize muse_glimmer nemo_speechlm
+    nemotron_h_omni ovis2 paddleocr_vl paligemma perception_lm pp_chart2table qianfan_ocr qwen2_5_omni qwen2_5_vl
     qwen2_audio qwen2_vl qwen3_5 qwen3_5_moe qwen3_asr qwen3_omni_moe qwen3_vl qwen3_vl_moe shieldgemma2 smolvlm
-    video_llama_3 video_llava vipllava voxtral
+    vibevoice vibevoice_asr video_llama_3 video_llava vipllava voxtral
     """.split()
 )
 """Types of multimodal models that transformers knows; of others it does not fill in what the text part leaves out."""
@@ -88,6 +90,8 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
         derived = isinstance(default, str) and default.startswith("=")
         if key not in config or (derived and config[key] is None):
             config[key] = evaluate(default[1:], Scope(config)) if derived else default
+        elif key == "num_key_value_heads" and config[key] is None:  # whatever number it has where it is left out
+            config[key] = config.get("num_attention_heads")
     rope = _rope(config)
     over = {"rope": rope, "rope_full": rope.get("full_attention", rope), **more}
     return Scope(config, definition.derived, over)

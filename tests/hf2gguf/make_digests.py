@@ -18,11 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .models import write
-from .siblings import SIBLINGS
+from .siblings import SIBLINGS, SIZED
 from .zoo import OPTIONS, ZOO
 
 DIGESTS = Path(__file__).with_name("digests.json")
-MODELS = ZOO | SIBLINGS
+MODELS = ZOO | SIBLINGS | SIZED
+RUNS = [*OPTIONS, *((name, ("--vocab-only",)) for name in SIZED)]
 
 
 PATCHED = """
@@ -94,7 +95,7 @@ def upstream(python: str, converter: str, name: str, options: tuple[str, ...]) -
 def main() -> None:
     python, converter, *names = sys.argv[1:]
     runs = [(name, ("--outtype", t)) for name in names or MODELS for t in MODELS[name].outtypes]
-    runs += [run for run in OPTIONS if not names or run[0] in names]
+    runs += [run for run in RUNS if not names or run[0] in names]
     made = {}
     with ThreadPoolExecutor(2) as pool:
         for (name, options), found in zip(runs, pool.map(lambda r: upstream(python, converter, *r), runs), strict=True):
@@ -102,7 +103,7 @@ def main() -> None:
             print(name, *options, flush=True)
     known = (json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}) | made
     current = {" ".join((n, "--outtype", t)) for n in MODELS for t in MODELS[n].outtypes}
-    current |= {" ".join((n, *o)) for n, o in OPTIONS}
+    current |= {" ".join((n, *o)) for n, o in RUNS}
     DIGESTS.write_text(json.dumps({k: known[k] for k in sorted(known) if k in current}, indent=1) + "\n")
 
 

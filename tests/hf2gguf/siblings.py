@@ -19,6 +19,19 @@ from .zoo.mixing import world
 SIBLINGS: dict[str, Model] = {}
 """By the name of the class, which is the folder's too."""
 
+_SIZED = {"llama": "Llama", "mistral": "Mistral", "mixtral": "Mixtral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma":
+    "Gemma", "gemma2": "Gemma2", "granite": "Granite", "phi3": "Phi3", "smollm3": "SmolLM3", "ernie4_5": "Ernie4_5_",
+    "gemma3n_text": "Gemma3n"}  # fmt: skip
+SIZED = {
+    f"sizes-of-{kind}": Model(
+        {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "text_config": {
+            "architectures": [f"{class_}ForCausalLM"], "model_type": kind, "vocab_size": SP}},
+        norm("language_model.model.norm"), outtypes=(),
+    )
+    for kind, class_ in _SIZED.items()
+}  # fmt: skip
+"""The text part of a larger model, which leaves out what the class of its type says: of these the vocabulary alone."""
+
 OUTER = ("architectures", "vision_config", "text_config")
 
 
@@ -291,3 +304,7 @@ SIBLINGS["mistral-own-mixture"] = Model(PARAMS | {"n_kv_heads": HEADS, "q_lora_r
     "llama_4_scaling": {"original_max_position_embeddings": 1024, "beta": 0.1}}, PICTURE | {n: META[n] for n in
     ("tok_embeddings.weight", "output.weight", "norm.weight")} | layers(latent, prefix="layers"), "none",
     files=tekken("v13", *SPECIALS) | {"chat_template.jinja": OWN}, outtypes=("f16",))  # fmt: skip
+
+# What configurations leave out, or say in another way
+for name, of, said in (("qwen2-without-groups", "qwen2-untied", {"num_key_value_heads": None}),):
+    SIBLINGS[name] = replace(ZOO[of], config=ZOO[of].config | said, outtypes=("f16",))

@@ -21,10 +21,10 @@ from hf2gguf.config import model_class
 from hf2gguf.definition import classes
 from hf2gguf.export import export
 
-from .make_digests import DIGESTS, digest
+from .make_digests import DIGESTS, MODELS, RUNS, digest
 from .models import TOKENIZERS, write
 from .siblings import SIBLINGS
-from .zoo import OPTIONS, ZOO
+from .zoo import ZOO
 
 EXPECTED: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
 
@@ -53,9 +53,9 @@ def test_same_bytes(name: str, tmp_path: Path) -> None:
     assert back.exact, back
 
 
-@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda o: o if isinstance(o, str) else " ".join(o))
+@pytest.mark.parametrize(("name", "options"), RUNS, ids=lambda o: o if isinstance(o, str) else " ".join(o))
 def test_same_bytes_with_options(name: str, options: tuple[str, ...], tmp_path: Path) -> None:
-    folder = write(ZOO[name], tmp_path / name)
+    folder = write(MODELS[name], tmp_path / name)
     assert convert(folder, tmp_path / "out", *options) == EXPECTED[" ".join((name, *options))]
 
 
