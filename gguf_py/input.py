@@ -6,6 +6,7 @@ disk that cannot read it, would end the process with a bus error there.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
@@ -63,6 +64,12 @@ class InputFile:
             if got == 0:
                 raise self.shrunk(offset + len(rest))
             rest, offset = rest[got:], offset + got
+
+    def expect(self, offset: int, size: int) -> None:
+        """Say that these bytes are wanted soon, so that the system fetches them meanwhile, where it can be told."""
+        if hasattr(os, "posix_fadvise") and offset < self.size:
+            with contextlib.suppress(OSError):  # a file system without it
+                os.posix_fadvise(self.handle, offset, size, os.POSIX_FADV_WILLNEED)
 
     def first(self, count: int) -> bytes:
         """So many bytes from the beginning, in memory that nobody has filled before; raises what ``read_into`` does."""

@@ -20,6 +20,8 @@ from .source import Bytes, Source
 
 PIECE = 1 << 20
 """Weights of a piece; a multiple of every block. A row that is longer is a piece of its own where it cannot be cut."""
+AHEAD = 1 << 24
+"""Bytes before which the disk is asked for what comes next, so that threads need not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,9 @@ def _read(source: Source, lo: int, hi: int, buffers: Buffers) -> Bytes:
         rows = source.rows(lo // source.columns, hi // source.columns)
         return np.ascontiguousarray(rows).reshape(-1)
     raw: Bytes = buffers.get("raw", (hi - lo) // kind.block * kind.nbytes, np.uint8)
-    source.extent.file.read_into(raw, source.extent.offset + lo // kind.block * kind.nbytes)
+    at = source.extent.offset + lo // kind.block * kind.nbytes
+    source.extent.file.expect(at + AHEAD, len(raw))
+    source.extent.file.read_into(raw, at)
     return raw
 
 
