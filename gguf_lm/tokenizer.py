@@ -18,12 +18,14 @@ _LLAMA3 = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 SPLITS = {
-    "gpt-2": _GPT2,
-    "llama-bpe": _LLAMA3,
-    "smaug-bpe": _LLAMA3,
-    "qwen2": _LLAMA3.replace("{1,3}", ""),
+    "gpt-2": (_GPT2,),
+    "smollm": (r"\p{N}", _GPT2),
+    "llama-bpe": (_LLAMA3,),
+    "smaug-bpe": (_LLAMA3,),
+    "qwen2": (_LLAMA3.replace("{1,3}", ""),),
 }
-"""``tokenizer.ggml.pre`` and the expression that cuts a text into the pieces byte-pair merges stay within."""
+"""``tokenizer.ggml.pre`` and the expressions that, one after another, cut a text into the pieces that byte-pair merges
+stay within."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ def _byte_pairs(file: GGUFFile | ShardSet, tokens: list[str]) -> Tokenizer:
         raise KQuantsError(f"{file.path}: cannot tokenize with tokenizer.ggml.pre {pre!r}, only {', '.join(SPLITS)}")
     pairs = [(left, right) for left, _, right in (m.partition(" ") for m in _texts(file, "tokenizer.ggml.merges"))]
     tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, pairs))
-    cut = pre_tokenizers.Split(Regex(SPLITS[pre]), "isolated")
+    cuts = [pre_tokenizers.Split(Regex(expression), "isolated") for expression in SPLITS[pre]]
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [cut, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [*cuts, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
     return tokenizer

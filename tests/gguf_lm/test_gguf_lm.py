@@ -18,6 +18,7 @@ from gguf_lm import Model, load_tokenizer, perplexity
 from gguf_py import shards
 from gguf_py.errors import KQuantsError
 
+from ..files import real_files
 from ..reference import Llama
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -41,6 +42,19 @@ def test_token_ids_are_llama_cpps(llama: Llama, tiny: Path) -> None:
     assert codec.bos == 1
     expected = llama.tokenize(tiny, texts, add_special=False, parse_special=False)
     for text, ids in zip(texts, expected, strict=True):
+        assert codec.encode(text) == list(ids), text[:40]
+
+
+@pytest.mark.upstream
+@pytest.mark.parametrize("name", ["SmolLM2-135M-Instruct.Q4_1", "ggml-vocab-llama-bpe", "ggml-vocab-qwen2"])
+def test_token_ids_of_real_vocabularies_are_too(name: str, llama: Llama) -> None:
+    found = real_files(f"{name}.gguf")
+    if not found:
+        pytest.skip("needs others' files: `python -m tests.files fetch` brings them")
+    texts = [HELD_OUT.read_text("utf-8")[:20_000], ODD, " 1 234 5678\t9½ ٣"]
+    with gguf_py.open(found[0]) as file:
+        codec = load_tokenizer(file)
+    for text, ids in zip(texts, llama.tokenize(found[0], texts, add_special=False, parse_special=False), strict=True):
         assert codec.encode(text) == list(ids), text[:40]
 
 
