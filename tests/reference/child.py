@@ -1,4 +1,4 @@
-"""The process that loads libllama: one request in (JSON file, arrays beside it), one answer out.
+"""The process that loads libllama, and a fork of it for each request: one in (JSON file, arrays beside it), one out.
 
 llama.cpp aborts on some bad inputs, and its logger is global; alone in a process neither can hurt the tests.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ctypes as c
 import json
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -194,19 +196,44 @@ def generate(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
     return {"tokens": chosen, "text": model.detokenize(chosen)}
 
 
-def main(folder: str) -> None:
-    """Answer the request of ``folder``/request.json in ``folder``/answer.json, arrays in .npz beside them."""
-    place = Path(folder)
+def answer(lib: c.CDLL, place: Path) -> None:
+    """Answer the request of ``place``/request.json in ``place``/answer.json, arrays in .npz beside them."""
     request = json.loads((place / "request.json").read_text())
     arrays: dict[str, Any] = {}
     if (place / "request.npz").exists():
         arrays = dict(np.load(place / "request.npz"))
     given = set(arrays)
-    lib = load(Path(request["library"]))
     do = {f.__name__: f for f in (quantize, tokenize, logits, embeddings, generate)}[request["do"]]
-    answer = do(lib, request, arrays)
+    document = do(lib, request, arrays)
     np.savez(place / "answer.npz", **{name: a for name, a in arrays.items() if name not in given})
-    (place / "answer.json").write_text(json.dumps(answer))
+    (place / "answer.json").write_text(json.dumps(document))
+
+
+def forked(lib: c.CDLL, place: Path) -> int:
+    """The exit status of a process that answers the request in ``place`` and says on ``place``/log what is to say."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 1
+    try:
+        log = os.open(place / "log", os.O_CREAT | os.O_WRONLY, 0o666)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        answer(lib, place)
+        status = 0
+    except SystemExit as stop:
+        os.write(2, f"{stop.code}\n".encode())
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+    finally:
+        os._exit(status)
+
+
+def main(library: str) -> None:
+    """Answer the requests in the folders that come on standard input, each with the exit status of who answered."""
+    lib = load(Path(library))
+    for line in sys.stdin:
+        print(forked(lib, Path(line.rstrip("\n"))), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -138,16 +141,40 @@ class Llama:
     ) -> tuple[dict[str, Any], dict[str, Any], str]:
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch)
-            (place / "request.json").write_text(json.dumps({"do": do, "library": str(self.folder), **request}))
+            (place / "request.json").write_text(json.dumps({"do": do, **request}))
             if arrays:
                 np.savez(place / "request.npz", allow_pickle=False, **arrays)
-            command = [sys.executable, "-m", "tests.reference.child", scratch]
-            environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "OPENBLAS_NUM_THREADS": "1"}
-            run = subprocess.run(
-                command, cwd=_ROOT, env=environment, capture_output=True, text=True, errors="replace", check=False
-            )
-            log = run.stderr
-            if run.returncode != 0:
-                raise ReferenceFailed(f"{do} ended with status {run.returncode}\n{log[-2000:]}")
+            status = _asked(self.folder, scratch)
+            log = (place / "log").read_text(errors="replace")
+            if status != 0:
+                raise ReferenceFailed(f"{do} ended with status {status}\n{log[-2000:]}")
             answer = json.loads((place / "answer.json").read_text())
             return answer, dict(np.load(place / "answer.npz")), log
+
+
+def _asked(folder: Path, scratch: str) -> int:
+    """The exit status of the process that answered the request in ``scratch``."""
+    parent = _parent(folder)
+    assert parent.stdin is not None and parent.stdout is not None and parent.stderr is not None
+    try:
+        with suppress(BrokenPipeError):  # it has ended, and told why
+            print(scratch, file=parent.stdin, flush=True)
+        told = parent.stdout.readline()
+    except BaseException:  # whose answer nobody is to take for another's
+        _parent.cache_clear()
+        parent.kill()
+        raise
+    if not told:
+        raise ReferenceFailed(f"the library does not load: {parent.stderr.read()[-2000:]}")
+    return int(told)
+
+
+@cache
+def _parent(folder: Path) -> subprocess.Popen[str]:
+    """A process that has the library and forks for each request; to begin and load anew would take most of the time."""
+    environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.reference.child", str(folder)]
+    pipe = subprocess.PIPE
+    parent = subprocess.Popen(command, cwd=_ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+    atexit.register(parent.kill)
+    return parent
