@@ -96,6 +96,7 @@ def load(checkpoint: Checkpoint) -> Tokenizer:
         if path is None or checkpoint.path("merges.txt") is None:
             raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.json, {_own(checkpoint.dir)}")
         document = _byte_level(read_json(path, MAX_TOKENIZER), special.merges_txt(checkpoint))
+    config = _unsaid(document, config) | config
     reduced = _reduced(document, config, path)
     if reduced is not document:  # half a million pairs take three times the memory of their texts
         document["model"]["merges"] = special.spelled(document["model"]["merges"])
@@ -215,6 +216,18 @@ def _configured(checkpoint: Checkpoint) -> dict[str, Any]:
         for text, token_id in (checkpoint.json("added_tokens.json") or {}).items()
     }
     return config | {"added_tokens_decoder": added} if added else config
+
+
+_LLAMAS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+
+
+def _unsaid(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Names that the file may leave out: that of the padding, and those that Llama's class has for its tokens."""
+    padding, vocab = document.get("padding"), (document.get("model") or {}).get("vocab")
+    found = {"pad_token": padding.get("pad_token")} if isinstance(padding, dict) else {}
+    if config.get("tokenizer_class") in ("LlamaTokenizer", "LlamaTokenizerFast") and isinstance(vocab, dict):
+        found |= {name: text for name, text in _LLAMAS.items() if text in vocab}
+    return found
 
 
 def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:

@@ -183,6 +183,18 @@ CASES: dict[str, Case] = {
         config("LlamaForCausalLM", "llama", 269, bos_token_id=1),
         "any",
     ),
+    "byte-fallback-unnamed": (
+        {
+            "tokenizer.json": _FALLBACK
+            | {
+                "padding": {"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None, "pad_id": 9}
+                | {"pad_type_id": 0, "pad_token": "<0x06>"}
+            },
+            "tokenizer_config.json": {"tokenizer_class": "LlamaTokenizer"},
+        },
+        config("LlamaForCausalLM", "llama", 269, bos_token_id=1),
+        "any",
+    ),
     "t5": (
         {"spiece.model": SMALL / "unigram" / "spiece.model", "added_tokens.json": {"<extra_id_0>": 700}},
         {
