@@ -17,7 +17,7 @@ class _File(click.Path):
     """A path. No name at all, which ``Path`` would take for the folder one is in, is wrong usage."""
 
     def __init__(self, made: type) -> None:
-        super().__init__(path_type=made)
+        super().__init__(path_type=made, readable=False)  # who opens it says more, and that it is no wrong usage
         self.name = "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

@@ -37,7 +37,7 @@ def command(file: Path, folder: Path, quiet: bool) -> None:
     from hf2gguf.export import export
 
     from .progress import moving
-    from .show import counted, value, visible
+    from .show import counted, one_line, value, visible
 
     with ExitStack() as opened:
         model = opened.enter_context(gguf_py.open(file))
@@ -45,7 +45,7 @@ def command(file: Path, folder: Path, quiet: bool) -> None:
         found = export(model, folder, opened.enter_context(moving(total, "writing", quiet)))
     if quiet:
         return
-    click.echo(f"{folder}: {found.model_class}, {counted(found.tensors, 'tensor')}")
+    click.echo(f"{one_line(str(folder))}: {found.model_class}, {counted(found.tensors, 'tensor')}")
     for header in found.header:
         click.echo(f"{header.what}: the file has {visible(header.before)}, converted it is {visible(header.after)}")
     for key in found.keys[:MOST]:
@@ -57,7 +57,8 @@ def command(file: Path, folder: Path, quiet: bool) -> None:
         click.echo(f"tensor {visible(found.departing)}: converted it has other bytes")
     if found.exact:
         only = "" if found.tensors else " --vocab-only"
-        click.echo(f"exact: kquants convert{only} {folder} gives {file} back, byte for byte")
+        made, given = one_line(str(folder)), one_line(str(file))
+        click.echo(f"exact: kquants convert{only} {made} gives {given} back, byte for byte")
     elif found.rounded:
         click.echo("the file is quantized: its weights were rounded to F16")
     else:

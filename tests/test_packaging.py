@@ -30,7 +30,8 @@ def files() -> list[Path]:
     """Every file of the packages that version control knows, relative to the root."""
     if not (ROOT / ".git").exists():
         pytest.skip("needs the git checkout")
-    listed = subprocess.run(["git", "ls-files", *SOURCES], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["git", "-c", "safe.directory=*", "ls-files", *SOURCES]  # whoever the checkout belongs to
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [Path(line) for line in listed.stdout.splitlines()]
 
 

@@ -87,17 +87,17 @@ def export(file: GGUFFile, folder: Path, progress: Callable[[int], None] = lambd
         raise KQuantsError(f"cannot write {folder}: there is no folder {folder.parent}")
     if COUNT in file.fields:
         raise KQuantsError(f"{file.path} is a shard: merge the set first, then export the whole")
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.partial-", dir=folder.absolute().parent) as scratch:
-        # The folder's name counts when it is converted: the checkpoint gets its own at once.
-        made = Path(scratch) / folder.name
-        made.mkdir()
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.partial-", dir=folder.absolute().parent) as scratch:
+            # The folder's name counts when it is converted: the checkpoint gets its own at once.
+            made = Path(scratch) / folder.name
+            made.mkdir()
             found = _write(file, made, progress)
             if folder.exists():
                 folder.rmdir()
             made.rename(folder)
-        except OSError as fault:
-            raise KQuantsError(f"cannot write {folder}: {(fault.strerror or str(fault)).lower()}") from None
+    except OSError as fault:
+        raise KQuantsError(f"cannot write {folder}: {(fault.strerror or str(fault)).lower()}") from None
     return found
 
 

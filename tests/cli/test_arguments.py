@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 import pytest
-from kquants_cli import arguments
+from click.testing import CliRunner
+from kquants_cli import arguments, inspect
 
 from gguf_py import KQuantsError
-from tests.command import kquants
+from tests.command import FIXTURES, kquants
 
 
 def size(text: str) -> int | None:
@@ -39,6 +41,12 @@ def test_texts(tmp_path: Path) -> None:
 def test_no_name_is_no_file(words: list[str]) -> None:
     result = kquants(*words)
     assert result.returncode == 2 and "the name of a file is expected" in result.stderr
+
+
+def test_a_file_that_may_not_be_read_is_no_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    model = FIXTURES / "gguf" / "model.gguf"
+    assert CliRunner().invoke(inspect.command, [str(model), "--keys", "nothing"]).exit_code == 0  # root can read it
 
 
 def test_only_inspect_reads_urls() -> None:

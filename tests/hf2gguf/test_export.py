@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +154,16 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
     result = kquants("export", tmp_path / "f.gguf", tmp_path / "back")
     assert result.returncode == 1 and result.stderr.count("\n") == 1 and "not an empty folder" in result.stderr
     assert [p.name for p in (tmp_path / "back").iterdir()] == ["mine"]
+
+
+def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "a name of ours")
+
+    path = small(tmp_path / "f.gguf")
+    monkeypatch.setattr("tempfile.mkdtemp", refuses)
+    with pytest.raises(KQuantsError, match=f"cannot write {tmp_path}/back: permission denied"):
+        exported(path, tmp_path / "back")
 
 
 def test_the_configuration_reads_like_one(tmp_path: Path) -> None:
