@@ -86,9 +86,11 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
     # What the whole's type fills in of the text part stands above what the text part's own type does.
     kinds = ("any", kind, raw.get("model_type") if text else None)
     defaults = {k: v for of in kinds for k, v in definition.defaults.get(str(of), {}).items()}
+    if config.get("rope_scaling") and any(str(of) in definition.defaults for of in kinds[1:]):
+        config["rope_parameters"] = config["rope_scaling"]  # of both, and of the default, transformers takes this
     for key, default in defaults.items():
         derived = isinstance(default, str) and default.startswith("=")
-        if key not in config or (derived and config[key] is None):
+        if key not in config or (config[key] is None and (derived or isinstance(default, dict))):
             config[key] = evaluate(default[1:], Scope(config)) if derived else default
         elif key == "num_key_value_heads" and config[key] is None:  # whatever number it has where it is left out
             config[key] = config.get("num_attention_heads")

@@ -222,12 +222,12 @@ _LLAMAS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
 
 
 def _unsaid(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Names that the file may leave out: that of the padding, and those that Llama's class has for its tokens."""
+    """Names of tokens that Llama's class has where the file leaves them out; the padding of such a one has one too."""
+    if config.get("tokenizer_class") not in ("LlamaTokenizer", "LlamaTokenizerFast"):
+        return {}
     padding, vocab = document.get("padding"), (document.get("model") or {}).get("vocab")
-    found = {"pad_token": padding.get("pad_token")} if isinstance(padding, dict) else {}
-    if config.get("tokenizer_class") in ("LlamaTokenizer", "LlamaTokenizerFast") and isinstance(vocab, dict):
-        found |= {name: text for name, text in _LLAMAS.items() if text in vocab}
-    return found
+    found = {name: text for name, text in _LLAMAS.items() if isinstance(vocab, dict) and text in vocab}
+    return found | ({"pad_token": padding.get("pad_token")} if isinstance(padding, dict) else {})
 
 
 def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ SIBLINGS: dict[str, Model] = {}
 
 _SIZED = {"llama": "Llama", "mistral": "Mistral", "mixtral": "Mixtral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma":
     "Gemma", "gemma2": "Gemma2", "granite": "Granite", "phi3": "Phi3", "smollm3": "SmolLM3", "ernie4_5": "Ernie4_5_",
-    "gemma3n_text": "Gemma3n"}  # fmt: skip
+    "gemma3n_text": "Gemma3n", "ministral3": "Ministral3"}  # fmt: skip
 SIZED = {
     f"sizes-of-{kind}": Model(
         {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "text_config": {
@@ -306,5 +306,9 @@ SIBLINGS["mistral-own-mixture"] = Model(PARAMS | {"n_kv_heads": HEADS, "q_lora_r
     files=tekken("v13", *SPECIALS) | {"chat_template.jinja": OWN}, outtypes=("f16",))  # fmt: skip
 
 # What configurations leave out, or say in another way
-for name, of, said in (("qwen2-without-groups", "qwen2-untied", {"num_key_value_heads": None}),):
+for name, of, said in (
+    ("qwen2-without-groups", "qwen2-untied", {"num_key_value_heads": None}),
+    ("gpt-oss-said-nothing", "tiny-gpt-oss", {"rope_scaling": None}),
+    ("apertus-said-otherwise", "tiny-apertus", {"rope_scaling": {"type": "linear", "factor": 2.0}}),
+):
     SIBLINGS[name] = replace(ZOO[of], config=ZOO[of].config | said, outtypes=("f16",))
