@@ -83,6 +83,8 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
     text = text_config(raw)
     config = {**raw, **text}
     kind = config.get("model_type") if not text or str(raw.get("model_type")) in _WRAPPERS else None
+    if not text and f"{kind}_text" in definition.defaults:  # from before the text model had a part of its own
+        kind = f"{kind}_text"
     # What the whole's type fills in of the text part stands above what the text part's own type does.
     kinds = ("any", kind, raw.get("model_type") if text else None)
     defaults = {k: v for of in kinds for k, v in definition.defaults.get(str(of), {}).items()}

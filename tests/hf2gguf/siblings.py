@@ -306,9 +306,12 @@ SIBLINGS["mistral-own-mixture"] = Model(PARAMS | {"n_kv_heads": HEADS, "q_lora_r
     files=tekken("v13", *SPECIALS) | {"chat_template.jinja": OWN}, outtypes=("f16",))  # fmt: skip
 
 # What configurations leave out, or say in another way
-for name, of, said in (
+SAID: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("qwen2-without-groups", "qwen2-untied", {"num_key_value_heads": None}),
     ("gpt-oss-said-nothing", "tiny-gpt-oss", {"rope_scaling": None}),
     ("apertus-said-otherwise", "tiny-apertus", {"rope_scaling": {"type": "linear", "factor": 2.0}}),
-):
-    SIBLINGS[name] = replace(ZOO[of], config=ZOO[of].config | said, outtypes=("f16",))
+    ("qwen2vl-left-out", "tiny-qwen2vl", {"rms_norm_eps": ..., "rope_theta": ..., "max_position_embeddings": ...}),
+)
+for name, of, said in SAID:
+    told = {key: value for key, value in (ZOO[of].config | said).items() if value is not ...}
+    SIBLINGS[name] = replace(ZOO[of], config=told, outtypes=("f16",))
