@@ -1,4 +1,4 @@
-"""What no quantizer can beat: reading the input and writing as many bytes as the output has.
+"""What a quantizer is measured by: reading the input and writing as many bytes as the output has.
 
 ``python -m bench.plain_copy IN OUT BYTES`` does it, synced, in one thread, pieces of a megabyte, the room reserved
 first, past the system's memory where that can be done, as kquants writes, and prints the seconds.

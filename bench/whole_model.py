@@ -7,8 +7,8 @@
 The quantizer of llama.cpp is the prebuilt library (``python -m tests.reference fetch``, or KQUANTS_REFERENCE). Its
 converter is a script of its source distribution and needs a Python with PyTorch; without ``--converter`` those
 rows are left out. Every round runs each program once, alternating; the table has medians, ratios, peak resident
-memory of the process, and whether the two files are the same bytes. "copy" is what no program can beat: reading
-the input and writing as many bytes as the output has, synced (``bench.plain_copy``). The input is read once before
+memory of the process, and whether the two files are the same bytes. "copy" is reading the input and writing as
+many bytes as the output has, synced, in one thread (``bench.plain_copy``). The input is read once before
 each of them, so that the system has it in memory for all alike.
 
 kquants is charged for its whole process, from start to the renamed and synced file; llama.cpp's quantizer only for

@@ -1,4 +1,4 @@
-"""Pieces: what is read, and what is asked for before it is wanted."""
+"""Pieces: what is asked for before it is wanted, and which way what is made is written."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import gguf_py
+from gguf_py import atomic
 from kquants import pieces
 from kquants.execute import execute
 from kquants.quantizer import quantize_model
@@ -42,3 +43,22 @@ def test_the_disk_is_asked_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     step = (1 << 13) * size // (64 * 1024)
     assert wanted == [(at, step) for at in range(first + (1 << 15), first + size, step)]
     assert all(o < (tmp_path / "in.gguf").stat().st_size for o, _ in asked)
+
+
+def test_all_tensors_are_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the system's flag for it, and nothing else is."""
+    wrote = []
+
+    def through(handle: int, parts: list[memoryview], offset: int, flags: int) -> int:
+        assert flags == 0x80
+        wrote.append((offset, len(parts[0])))
+        return os.pwrite(handle, parts[0], offset)
+
+    ROWS.write(tmp_path / "in.gguf")
+    monkeypatch.setattr(atomic, "_UNCACHED", 0x80)
+    monkeypatch.setattr(os, "pwritev", through, raising=False)
+    with gguf_py.open(tmp_path / "in.gguf") as model:
+        execute(quantize_model(model, tmp_path / "out.gguf", "Q8_0"))
+    with gguf_py.open(tmp_path / "out.gguf") as made:
+        tensors = sorted((t.offset, t.nbytes) for t in made.tensors.values())
+    assert sorted(wrote) == tensors
