@@ -81,6 +81,11 @@ class Strings(Sequence[str]):
         (size,) = struct.unpack_from(self._order + "Q", self._data, start - 8)
         return bytes(self._data[start : start + size])
 
+    def has_nul(self) -> bool:
+        """Whether a NUL stands in one of the strings, where a string of C's would end."""
+        data = bytes(self._data)
+        return any(0 in data[start:end] for start, end in self._spans())
+
     @property
     def nbytes(self) -> int:
         """Bytes that the strings and their lengths take in the file."""

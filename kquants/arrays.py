@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -174,6 +173,8 @@ def _in_parallel(work: Callable[[int, int], int | None], rows: int, columns: int
     if workers <= 1:
         take_turns(0)
     else:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(take_turns, range(workers)))
     return min(found, default=None)

@@ -10,10 +10,9 @@ import itertools
 import time
 from bisect import bisect_right
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Lock, Thread
 from typing import Protocol
 
 from gguf_py.atomic import replacing, write_all
@@ -191,15 +190,20 @@ def _run(work: _Work, threads: int | None, progress: Progress | None) -> None:
     if threads is not None and threads < 1:
         raise KQuantsError(f"{threads} threads were asked for, expected at least 1")
     workers = max(1, min(threads or cores(), work.pieces))
-    with ThreadPoolExecutor(workers, thread_name_prefix="kquants") as pool:
-        try:  # from before the first thread begins: whatever interrupts, they stop
-            running = {pool.submit(_take_turns, work) for _ in range(workers)}
-            while running:
-                _, running = wait(running, timeout=0.1)
+    pool = [Thread(target=_take_turns, args=(work,), name=f"kquants_{i}") for i in range(workers)]
+    try:  # from before the first thread begins: whatever interrupts, they stop
+        for thread in pool:
+            thread.start()
+        for thread in pool:
+            while thread.is_alive():
+                thread.join(0.1)
                 if progress is not None:
                     progress.advance(work.done, work.total, work.current)
-        finally:
-            work.stop = True
+    finally:
+        work.stop = True
+        for thread in pool:
+            if thread.ident is not None:
+                thread.join()
     if work.faults:
         raise min(work.faults, key=lambda fault: fault[0])[1]
 

@@ -238,13 +238,20 @@ def _sources(module: str) -> frozenset[Path]:
         if file is None or file in found:
             continue
         found.add(file)
-        for dots, origin, names in _IMPORT.findall(_text(file)):
-            parts = name.split(".") + (["-"] if file.name == "__init__.py" else [])
-            base = ".".join(parts[: -len(dots)])
-            origin = f"{base}.{origin}" if origin else base
-            waiting.append(origin)
-            waiting += [f"{origin}.{n}" for n in re.findall(r"\w+", names)]
+        waiting += _imported(name, file)
     return frozenset(found)
+
+
+@cache
+def _imported(module: str, file: Path) -> list[str]:
+    """What a module imports relatively, at its top: the modules, and the names in them, which may be modules too."""
+    found = []
+    for dots, origin, names in _IMPORT.findall(_text(file)):
+        parts = module.split(".") + (["-"] if file.name == "__init__.py" else [])
+        base = ".".join(parts[: -len(dots)])
+        origin = f"{base}.{origin}" if origin else base
+        found += [origin, *(f"{origin}.{n}" for n in re.findall(r"\w+", names))]
+    return found
 
 
 @cache

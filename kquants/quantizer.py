@@ -18,7 +18,7 @@ from gguf_py.errors import KQuantsError
 from gguf_py.file import GGUFFile
 from gguf_py.layout import TensorInfo, lay_out
 from gguf_py.shards import COUNT, NUMBER, TENSORS, ShardSet, as_ggml, shard_path
-from gguf_py.strings import to_bytes
+from gguf_py.strings import Strings, to_bytes
 from gguf_py.types import TensorType, ValueType
 from gguf_py.values import Field
 
@@ -270,9 +270,13 @@ def _cut(field: Field) -> Field:
     """The field with its texts cut at the first NUL, where upstream's C strings end."""
     if field.type is ValueType.STRING and "\0" in field.value:
         return Field.of(field.key, field.value.split("\0")[0], ValueType.STRING)
-    if field.item is ValueType.STRING and any("\0" in text for text in field.value):
+    if field.item is ValueType.STRING and _has_nul(field.value):
         return Field.of(field.key, [text.split("\0")[0] for text in field.value], item=ValueType.STRING)
     return field
+
+
+def _has_nul(texts: Sequence[str]) -> bool:
+    return texts.has_nul() if isinstance(texts, Strings) else any("\0" in text for text in texts)
 
 
 def _imatrix_fields(imatrix: Imatrix) -> list[Field]:
