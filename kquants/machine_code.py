@@ -254,14 +254,22 @@ def _imported(module: str, file: Path) -> list[str]:
     return found
 
 
-@cache
 def source_of(module: str) -> Path | None:
     """The file of a module of kquants, which need not be imported; None when there is none."""
-    package, *parts = module.split(".")
-    if package != __package__:
-        return None
-    place = _PACKAGE.joinpath(*parts)
-    return next((p for p in (place.with_name(place.name + ".py"), place / "__init__.py") if p.is_file()), None)
+    return _modules().get(module)
+
+
+@cache
+def _modules() -> dict[str, Path]:
+    """Every module of the package, and its file."""
+    found = {}
+    for folder, _, files in os.walk(_PACKAGE):
+        package = ".".join((__package__, *Path(folder).relative_to(_PACKAGE).parts))
+        for file in files:
+            if file.endswith(".py"):
+                name = package if file == "__init__.py" else f"{package}.{file[:-3]}"
+                found[name] = Path(folder, file)
+    return found
 
 
 @cache
