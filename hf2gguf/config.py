@@ -6,6 +6,7 @@ the pages' ``[defaults]`` hold those facts, and this module does the rest of wha
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -88,14 +89,20 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
     # What the whole's type fills in of the text part stands above what the text part's own type does.
     kinds = ("any", kind, raw.get("model_type") if text else None)
     defaults = {k: v for of in kinds for k, v in definition.defaults.get(str(of), {}).items()}
-    if config.get("rope_scaling") and any(str(of) in definition.defaults for of in kinds[1:]):
+    by_kind = defaults.get("rope_by_kind")
+    if config.get("rope_scaling") and not by_kind and any(str(of) in definition.defaults for of in kinds[1:]):
         config["rope_parameters"] = config["rope_scaling"]  # of both, and of the default, transformers takes this
     for key, default in defaults.items():
         derived = isinstance(default, str) and default.startswith("=")
         if key not in config or (config[key] is None and (derived or isinstance(default, dict))):
             config[key] = evaluate(default[1:], Scope(config)) if derived else default
+            if key == "num_attention_heads" and not text:  # and no tensor has a shape that tells
+                said = f"config.json lacks {key}; {config[key]} is taken, as transformers does for {kind}"
+                warnings.warn(f"{more.get('folder', 'checkpoint')}: {said}", stacklevel=2)
         elif key == "num_key_value_heads" and config[key] is None:  # whatever number it has where it is left out
             config[key] = config.get("num_attention_heads")
+    if by_kind:
+        config["rope_parameters"] = _by_kind(config, by_kind)
     rope = _rope(config)
     over = {"rope": rope, "rope_full": rope.get("full_attention", rope), **more}
     return Scope(config, definition.derived, over)
@@ -133,6 +140,21 @@ def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
     _complete(rope, config)
     if "original_max_position_embeddings" in config:
         rope.setdefault("original_max_position_embeddings", config["original_max_position_embeddings"])
+    return rope
+
+
+def _by_kind(config: Mapping[str, Any], thetas: Mapping[str, str]) -> dict[str, Any]:
+    """Rope parameters for each kind of attention, whose ``thetas`` lie under these keys, as such classes make them.
+
+    What lies beside them does not count, and the type in an old ``rope_scaling`` only as ``rope_type``.
+    """
+    given, scaling = config.get("rope_parameters"), config.get("rope_scaling")
+    rope = dict(given) if isinstance(given, dict) else {}
+    for kind, theta in thetas.items():
+        part = rope.get(kind) or {"rope_type": "default"}
+        if isinstance(part, dict):
+            more = scaling if isinstance(scaling, dict) and kind == "full_attention" else {}
+            rope[kind] = {"rope_theta": config.get(theta)} | part | more
     return rope
 
 

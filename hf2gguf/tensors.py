@@ -121,9 +121,10 @@ def map_tensors(
     layers, spare = scope["block_count"], bool(scope.get("spare_layers"))
     for original, name in _ahead(kept(tensors, definition, scope), evaluated(definition.ahead, scope)):
         layer = _LAYER.search(name)
-        if name.endswith(_NEVER) or (spare and layer is not None and int(layer[1]) >= layers):
+        if any(n.endswith(_NEVER) for n in (original, name)) or (spare and layer and int(layer[1]) >= layers):
             continue
-        found = mapper.names.find(name)
+        # A decoder that was published without its head has names without "model.".
+        found = mapper.names.find(name) or mapper.names.find(f"model.{name}")
         if found is None:
             known = f" (known as {shown(name)})" if name != original else ""
             raise KQuantsError(

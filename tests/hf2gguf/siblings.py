@@ -310,8 +310,19 @@ SAID: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("qwen2-without-groups", "qwen2-untied", {"num_key_value_heads": None}),
     ("gpt-oss-said-nothing", "tiny-gpt-oss", {"rope_scaling": None}),
     ("apertus-said-otherwise", "tiny-apertus", {"rope_scaling": {"type": "linear", "factor": 2.0}}),
+    ("gemma3-scaled-by-type", "tiny-gemma3", {"rope_scaling": {"type": "linear", "factor": 2.0}}),
+    ("olmo3-by-default", "tiny-olmo3", {"layer_types": None, "rope_theta": 10000.0}),
+    ("bert-with-one-label", "tiny-bert", {"num_labels": 1}),
+    ("ernie-without-head-size", "tiny-ernie", {"head_dim": None}),
+    ("qwen3vl-without-eyes", "tiny-qwen3vl", {"vision_config": ...}),
     ("qwen2vl-left-out", "tiny-qwen2vl", {"rms_norm_eps": ..., "rope_theta": ..., "max_position_embeddings": ...}),
 )
 for name, of, said in SAID:
     told = {key: value for key, value in (ZOO[of].config | said).items() if value is not ...}
     SIBLINGS[name] = replace(ZOO[of], config=told, outtypes=("f16",))
+
+# And decoders that were saved otherwise: without the head, or with the rope beside the layers
+SIBLINGS["gemma2-without-its-head"] = replace(ZOO["tiny-gemma2"], outtypes=("f16",), tensors={
+    re.sub(*BARE, name): shape for name, shape in ZOO["tiny-gemma2"].tensors.items()})  # fmt: skip
+SIBLINGS["falcon-with-its-rope"] = replace(ZOO["tiny-falcon-7b"], outtypes=("f16",),
+    tensors={"transformer.rotary_emb.inv_freq": (SIZE // 2,)} | ZOO["tiny-falcon-7b"].tensors)  # fmt: skip

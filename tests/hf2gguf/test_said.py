@@ -111,6 +111,13 @@ def test_a_file_that_llama_cpp_would_not_load(tmp_path: Path) -> None:
         prepare(folder, "f16")
 
 
+def test_heads_that_are_not_said(tmp_path: Path) -> None:
+    config = {k: v for k, v in ZOO["tiny-llama"].config.items() if k != "num_attention_heads"}
+    folder = write(replace(ZOO["tiny-llama"], config=config | {"head_dim": 16}), tmp_path / "tiny")
+    with pytest.warns(UserWarning, match="tiny: config.json lacks num_attention_heads; 32 is taken, as transformers"):
+        prepare(folder, "f16")
+
+
 def test_a_file_in_place_of_its_folder(tmp_path: Path) -> None:
     folder = write(ZOO["tiny-llama"], tmp_path / "tiny")
     (folder / "m.gguf").write_bytes(b"GGUF")
