@@ -134,7 +134,7 @@ def internlm3(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     found = scored(sentencepiece.laid_over(checkpoint, config), "llama")
     settings = checkpoint.json("tokenizer_config.json") or {}
     if "add_prefix_space" in settings:
-        put(found, "add_space_prefix", settings["add_prefix_space"], ValueType.BOOL)
+        put(found, "add_space_prefix", settings["add_prefix_space"] or False, ValueType.BOOL)  # null too
     more = special.load(checkpoint, n_vocab=len(found["tokenizer.ggml.tokens"].value))
     for token_id, entry in settings.get("added_tokens_decoder", {}).items():
         if entry.get("special") and entry["content"] == END_OF_MESSAGE and "eos" in more.ids:

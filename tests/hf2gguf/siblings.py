@@ -326,3 +326,5 @@ SIBLINGS["gemma2-without-its-head"] = replace(ZOO["tiny-gemma2"], outtypes=("f16
     re.sub(*BARE, name): shape for name, shape in ZOO["tiny-gemma2"].tensors.items()})  # fmt: skip
 SIBLINGS["falcon-with-its-rope"] = replace(ZOO["tiny-falcon-7b"], outtypes=("f16",),
     tensors={"transformer.rotary_emb.inv_freq": (SIZE // 2,)} | ZOO["tiny-falcon-7b"].tensors)  # fmt: skip
+SIBLINGS |= {f"{of}-prefix-null": replace(ZOO[f"tiny-{of}"], outtypes=("f16",), files={"tokenizer_config.json":
+    '{"add_prefix_space": null}'}) for of in ("internlm3", "ernie", "pangu")}  # fmt: skip
