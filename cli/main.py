@@ -146,6 +146,11 @@ def main() -> None:
     except MemoryError:
         click.echo("kquants: there is not enough memory", err=True)
         sys.exit(1)
+    except RuntimeError as fault:
+        if "can't start new thread" not in str(fault):  # which is how Python says that a limit is reached
+            raise
+        click.echo("kquants: the system lets no more threads start", err=True)
+        sys.exit(1)
 
 
 def program() -> NoReturn:

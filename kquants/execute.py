@@ -193,7 +193,12 @@ def _run(work: _Work, threads: int | None, progress: Progress | None) -> None:
     pool = [Thread(target=_take_turns, args=(work,), name=f"kquants_{i}") for i in range(workers)]
     try:  # from before the first thread begins: whatever interrupts, they stop
         for thread in pool:
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no more: those that run do all the work
+                if thread is pool[0]:
+                    raise
+                break
         for thread in pool:
             while thread.is_alive():
                 thread.join(0.1)

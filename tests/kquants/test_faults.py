@@ -217,6 +217,33 @@ print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
     assert int(run.stdout) * 1024 < 512e6
 
 
+FEW = """
+import threading
+real, room = threading.Thread.start, {room}
+def start(thread):
+    global room
+    room -= 1
+    if room < 0:
+        raise RuntimeError("can't start new thread")
+    real(thread)
+threading.Thread.start = start
+"""
+
+
+def test_fewer_threads_than_were_asked_for_make_the_same_file(tmp_path: Path, large: Path) -> None:
+    whole, few = tmp_path / "whole.gguf", tmp_path / "few.gguf"
+    kquants("quantize", large, whole, "Q8_0")
+    run = run_changed(FEW.format(room=2), "quantize", large, few, "Q8_0", "--threads", "4", "--quiet")
+    assert run.returncode == 0, run.stderr
+    assert few.read_bytes() == whole.read_bytes()
+
+
+def test_no_thread_at_all(tmp_path: Path, large: Path) -> None:
+    run = run_changed(FEW.format(room=0), "quantize", large, tmp_path / "out.gguf", "Q8_0", "--quiet")
+    said_in_one_line(run, "the system lets no more threads start")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(not hasattr(os, "fdatasync"), reason="this system has no fdatasync")
 def test_a_sync_that_fails_in_the_background_fails_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = Event()
