@@ -21,7 +21,7 @@ SIBLINGS: dict[str, Model] = {}
 
 _SIZED = {"llama": "Llama", "mistral": "Mistral", "mixtral": "Mixtral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gemma":
     "Gemma", "gemma2": "Gemma2", "granite": "Granite", "phi3": "Phi3", "smollm3": "SmolLM3", "ernie4_5": "Ernie4_5_",
-    "gemma3n_text": "Gemma3n", "ministral3": "Ministral3"}  # fmt: skip
+    "gemma3n_text": "Gemma3n", "ministral3": "Ministral3", "arcee": "Arcee"}  # fmt: skip
 SIZED = {
     f"sizes-of-{kind}": Model(
         {"architectures": ["LlavaForConditionalGeneration"], "model_type": "llava", "text_config": {
@@ -315,6 +315,28 @@ SAID: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("bert-with-one-label", "tiny-bert", {"num_labels": 1}),
     ("ernie-without-head-size", "tiny-ernie", {"head_dim": None}),
     ("qwen3vl-without-eyes", "tiny-qwen3vl", {"vision_config": ...}),
+    (
+        "nomic-as-a-class",
+        "tiny-nomic-bert",
+        {
+            "model_type": "nomic_bert",
+            "hidden_size": HIDDEN,
+            "num_attention_heads": HEADS,
+            "num_hidden_layers": LAYERS,
+            "intermediate_size": WIDE,
+        },
+    ),
+    ("hrm-as-a-class", "hrm-trained", {"model_type": "hrm_text", "head_dim": SIZE}),
+    (
+        "cohere2moe-by-pattern",
+        "tiny-cohere2moe",
+        {"layer_types": ..., "mlp_layer_types": ..., "first_k_dense_replace": 1, "sliding_window_pattern": 2},
+    ),
+    ("glm-left-out", "tiny-glm", {"intermediate_size": ...}),
+    ("seed-oss-left-out", "tiny-seed-oss", {"intermediate_size": ...}),
+    ("hunyuan-left-out", "tiny-hunyuan", {"intermediate_size": ...}),
+    ("hunyuan-moe-left-out", "tiny-hunyuan-moe", {"intermediate_size": ...}),
+    ("modernbert-left-out", "tiny-modernbert", {"intermediate_size": ...}),
     ("qwen2vl-left-out", "tiny-qwen2vl", {"rms_norm_eps": ..., "rope_theta": ..., "max_position_embeddings": ...}),
 )
 for name, of, said in SAID:

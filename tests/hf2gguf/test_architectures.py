@@ -88,6 +88,13 @@ def test_t5_without_its_sentencepiece_model(tmp_path: Path) -> None:
     assert convert(folder, tmp_path / "out", "--outtype", "f16") == EXPECTED["tiny-t5 --outtype f16"]
 
 
+def test_granite_as_transformers_names_its_layers_since_5(tmp_path: Path) -> None:
+    model = ZOO["tiny-granite-hybrid"]  # upstream takes the layer of attention for one of states
+    folder = write(replace(model, config=model.config | {"layer_types": ["linear_attention", "full_attention"]}),
+        tmp_path / "tiny-granite-hybrid")  # fmt: skip
+    assert convert(folder, tmp_path / "out", "--outtype", "f16") == EXPECTED["tiny-granite-hybrid --outtype f16"]
+
+
 def test_bert_with_a_unigram_vocabulary(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
