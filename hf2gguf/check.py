@@ -36,6 +36,14 @@ _COMPANY = {
 }
 """What a layer of any model that is known does not have without one of these."""
 
+_NEEDED = {
+    "context_length": ("max_position_embeddings", ""),
+    "embedding_length": ("hidden_size", ""),
+    "attention.head_count": ("num_attention_heads", ".attn_q"),
+    "feed_forward_length": ("intermediate_size", ".ffn_up."),
+}
+"""What llama.cpp asks a file for, the configuration's usual key for it, and the tensors of which models it needs it."""
+
 
 def agree(folder: Path, fields: Fields, shapes: Shapes, layers: int) -> None:
     """Raise KQuantsError naming the first contradiction between the tensors and what the metadata says of them."""
@@ -43,8 +51,8 @@ def agree(folder: Path, fields: Fields, shapes: Shapes, layers: int) -> None:
         return
     _layers(folder, shapes, layers)
     _company(folder, shapes)
-    for key, name in (("context_length", "max_position_embeddings"), ("embedding_length", "hidden_size")):
-        if fields.get(key) is None:  # upstream writes such files too
+    for key, (name, part) in _NEEDED.items():
+        if fields.get(key) is None and any(part in tensor for tensor in shapes):  # upstream writes such files too
             warnings.warn(f"{folder}: config.json lacks {name}; llama.cpp loads no file without {key}", stacklevel=2)
     width = fields.get("embedding_length")
     if isinstance(width, int):

@@ -104,10 +104,13 @@ def test_a_tensor_that_is_missing(lost: str, words: str, tmp_path: Path) -> None
         prepare(write(replace(model, tensors=tensors), tmp_path / "tiny"), "f16")
 
 
-def test_a_file_that_llama_cpp_would_not_load(tmp_path: Path) -> None:
-    folder = write(ZOO["tiny-llama"], tmp_path / "tiny")
-    configured(max_position_embeddings=None)(folder)
-    with pytest.warns(UserWarning, match="tiny: config.json lacks max_position_embeddings; llama.cpp loads no file"):
+@pytest.mark.parametrize(("name", "lost", "nothing"), [("tiny-llama", "max_position_embeddings",
+    {"max_position_embeddings": None}), ("tiny-glm4moe", "num_attention_heads", {}), ("tiny-apertus",
+    "intermediate_size", {})])  # fmt: skip
+def test_a_file_that_llama_cpp_would_not_load(name: str, lost: str, nothing: dict[str, None], tmp_path: Path) -> None:
+    config = {key: value for key, value in ZOO[name].config.items() if key != lost} | nothing
+    folder = write(replace(ZOO[name], config=config), tmp_path / "tiny")
+    with pytest.warns(UserWarning, match=f"tiny: config.json lacks {lost}; llama.cpp loads no file"):
         prepare(folder, "f16")
 
 
