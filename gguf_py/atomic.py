@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import re
 import stat
@@ -20,6 +21,7 @@ _FULL = {
 }
 _MOST = 1 << 30
 _PIECE = 1 << 20
+_PAGE = mmap.PAGESIZE
 _PART = 1 << 19
 """Bytes that are written at a time: for two megabytes the system may look for a huge page, which can cost more than the
 copying does."""
@@ -116,11 +118,17 @@ def write_all(handle: int, data: bytes | memoryview, offset: int, *, through: bo
     """Write all bytes at an offset of the file, however few the system takes at a time; safe from several threads.
 
     What goes ``through`` sets off to the disk at once and leaves no copy in the system's memory, where the system can
-    do that: a large file neither waits for its sync at the end nor pushes out of memory what others read.
+    do that: a large file neither waits for its sync at the end nor pushes out of memory what others read. Only whole
+    pages do: one that is written in two parts would have to be read back from the disk for the second.
     """
     rest = memoryview(data).cast("B")
     while len(rest):
-        done = (_write_through if through else os.pwrite)(handle, rest[:_PART], offset)
+        size = min(len(rest), _PART)
+        if through:
+            before = -offset % _PAGE  # what belongs to the page of the bytes before
+            size = min(size, before) if before else size - size % _PAGE or size
+        whole = through and size % _PAGE == 0
+        done = (_write_through if whole else os.pwrite)(handle, rest[:size], offset)
         rest, offset = rest[done:], offset + done
 
 
