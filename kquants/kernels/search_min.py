@@ -14,7 +14,7 @@ import numpy as np
 
 from ..jit import forced, inlined
 from .lanes import any_lane, maximum, minimum, opaque, scratch_like, select, zero_of
-from .numerics import ANYWHERE, INSIDE, NEAR, NOT_BELOW, are_near, level, level_by, level_within
+from .numerics import ANYWHERE, INSIDE, NEAR, NOT_BELOW, are_near, level_by
 
 F32 = np.float32
 
@@ -52,11 +52,9 @@ def fit_scale_and_min(
     cut = select(flat, F32(0.0), F32(top) / (high - low))
     scale = F32(1.0) / cut
     if are_near(cut * (least - low), cut * (high - low)):
-        for i in range(n):
-            levels[i] = level_within(cut * (x[at + i] - low), 0, top)
+        _put_levels(x, at, n, top, cut, low, levels, NEAR)
     else:
-        for i in range(n):
-            levels[i] = level(cut * (x[at + i] - low), 0, top)
+        _put_levels(x, at, n, top, cut, low, levels, ANYWHERE)
     best = _error(x, at, weight, n, scale, low, levels, mad)
     best_cut, best_low = cut, low
     for k in range(steps + 1):
@@ -110,20 +108,27 @@ def _cut_levels(
 
 @forced
 def _sum_levels(x: Any, at: int, weight: Any, n: int, top: int, cut: Any, low: Any, levels: Any, where: int) -> Any:
-    sum_l, sum_l2, sum_xl = zero_of(x), zero_of(x), zero_of(x)
-    v = x[at]  # the level of the next number is begun before this one's sums, which it would otherwise wait for
-    q = level_by(where, cut * (v - low), 0, top)
+    _put_levels(x, at, n, top, cut, low, levels, where)
+    sum_l = weight[0] * levels[0]
+    sum_l2 = sum_l * levels[0]
+    sum_xl = sum_l * x[at]
     for i in range(1, n):
-        levels[i - 1] = q
-        wq = weight[i - 1] * q
+        q = levels[i]
+        wq = weight[i] * q
         sum_l = sum_l + wq
         sum_l2 = sum_l2 + wq * q
-        sum_xl = sum_xl + wq * v
-        v = x[at + i]
-        q = level_by(where, cut * (v - low), 0, top)
-    levels[n - 1] = q
-    wq = weight[n - 1] * q
-    return sum_l + wq, sum_l2 + wq * q, sum_xl + wq * v
+        sum_xl = sum_xl + wq * x[at + i]
+    return sum_l, sum_l2, sum_xl
+
+
+@forced
+def _put_levels(x: Any, at: int, n: int, top: int, cut: Any, low: Any, levels: Any, where: int) -> None:
+    """The levels of numbers that are ``where``: see ``level_by``; a zero may have either sign."""
+    minus_cut = -cut  # turned around, for an instruction takes from memory what it subtracts
+    # Eight at a time: if all were spelled out, LLVM would keep them in registers for the sums, and there are too few.
+    for eight in range(opaque(n // 8)):
+        for i in range(8 * eight, 8 * eight + 8):
+            levels[i] = level_by(where, minus_cut * (low - x[at + i]), 0, top)
 
 
 @forced
