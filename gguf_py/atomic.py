@@ -122,6 +122,7 @@ def write_all(handle: int, data: bytes | memoryview, offset: int, *, through: bo
     pages do: one that is written in two parts would have to be read back from the disk for the second.
     """
     rest = memoryview(data).cast("B")
+    through = through and bool(_UNCACHED)
     while len(rest):
         size = min(len(rest), _PART)
         if through:
@@ -145,9 +146,8 @@ _UNCACHED = _uncached()
 
 
 def _write_through(handle: int, data: memoryview, offset: int) -> int:
-    if _UNCACHED:
-        with contextlib.suppress(OSError):  # a file system without it; another fault comes again
-            return os.pwritev(handle, [data], offset, _UNCACHED)
+    with contextlib.suppress(OSError):  # a file system without it; another fault comes again
+        return os.pwritev(handle, [data], offset, _UNCACHED)
     return os.pwrite(handle, data, offset)
 
 

@@ -35,10 +35,11 @@ def done(*arguments: str | Path) -> str:
 
 CHANGED = """
 import errno, itertools, os, signal, sys, time
+from gguf_py import atomic
 from kquants import execute, journal, pieces
 from kquants_cli import progress
 from kquants_cli.main import program
-os.pwritev = lambda handle, parts, offset, flags: os.pwrite(handle, parts[0], offset)
+atomic._UNCACHED = 0
 {change}
 sys.argv[0] = "kquants"
 program()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import gguf_py
-from gguf_py import KQuantsError
+from gguf_py import KQuantsError, atomic
 from kquants import execute as executor
 from kquants import journal, pieces
 from kquants.execute import execute
@@ -74,7 +74,7 @@ def run_until(plan: Plan, call: int, part: float, *, stay: bool, resume: bool, r
                 return watching
 
             pwrite = os.pwrite
-            os.pwritev = lambda handle, parts, offset, flags: os.pwrite(handle, parts[0], offset)
+            atomic._UNCACHED = 0  # so that all is written by ``os.pwrite``, and a piece at once
             for name in CALLS:
                 setattr(os, name, watched(getattr(os, name)))
             execute(plan, threads=1 if recorded else 2, resume=resume)
