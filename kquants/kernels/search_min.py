@@ -123,7 +123,7 @@ def _sum_levels(x: Any, at: int, weight: Any, n: int, top: int, cut: Any, low: A
 
 @forced
 def _put_levels(x: Any, at: int, n: int, top: int, cut: Any, low: Any, levels: Any, where: int) -> None:
-    """The levels of numbers that are ``where``: see ``level_by``; a zero may have either sign."""
+    """The levels of ``n`` numbers, a multiple of eight, that are ``where`` (see ``level_by``); zeros of either sign."""
     minus_cut = -cut  # turned around, for an instruction takes from memory what it subtracts
     # Eight at a time: if all were spelled out, LLVM would keep them in registers for the sums, and there are too few.
     for eight in range(opaque(n // 8)):
