@@ -28,22 +28,54 @@ _KEEPS_ITS_NAME = (
 )
 """Classes whose text part is not the model that its own ``architectures`` names."""
 
-_WRAPPERS = frozenset(
-    """
-    audioflamingo3 aya_vision blip-2 cohere2_vision cosmos3_omni deepseek_vl deepseek_vl_hybrid exaone4_5 fast_vlm
-    florence2 fuyu gemma3 gemma3n gemma4 gemma4_unified glm46v glm4v glm4v_moe glm5_next glm_ocr glmasr glmga got_ocr2
-    granite4_vision granite_speech granite_speech_plus hunyuan_vl hyperclovax_vision_v2 idefics2 idefics3 instructblip
-    instructblipvideo internvl janus jev kimi_k25 lfm2_vl lfm3_vl lighton_ocr llama4 llava llava_next llava_next_video
-    llava_onevision minicpm_ocr minicpmv4_6 minicpmv4_7 mistral3 moss_transcribe_diarize muse_glimmer nemo_speechlm
-    nemotron_h_omni ovis2 paddleocr_vl paligemma perception_lm pp_chart2table qianfan_ocr qwen2_5_omni qwen2_5_vl
-    qwen2_audio qwen2_vl qwen3_5 qwen3_5_moe qwen3_asr qwen3_omni_moe qwen3_vl qwen3_vl_moe shieldgemma2 smolvlm
-    vibevoice vibevoice_asr video_llama_3 video_llava vipllava voxtral
-    """.split()
-)
-"""Types of multimodal models that transformers knows; of others it does not fill in what the text part leaves out."""
+_WRAPPERS = {
+    whole: text
+    for text, wholes in {
+        "cohere2": "aya_vision cohere2_vision",
+        "deepseek_v3": "kimi_k25",
+        "gemma": "paligemma",
+        "gemma3_text": "gemma3 shieldgemma2",
+        "gemma3n_text": "gemma3n",
+        "gemma4_text": "gemma4",
+        "gemma4_unified_text": "gemma4_unified",
+        "glm4v_moe_text": "glm4v_moe",
+        "glm4v_text": "glm46v glm4v glmga",
+        "glm5_next_text": "glm5_next",
+        "glm_ocr_text": "glm_ocr",
+        "granite": "granite_speech granite_speech_plus",
+        "granite4_vision_text": "granite4_vision",
+        "hunyuan_vl_text": "hunyuan_vl",
+        "hyperclovax": "hyperclovax_vision_v2",
+        "lfm2": "lfm2_vl",
+        "lfm3": "lfm3_vl",
+        "llama": """deepseek_vl deepseek_vl_hybrid glmasr idefics3 janus llava llava_next llava_next_video perception_lm
+            smolvlm video_llava vipllava voxtral""",
+        "llama4_text": "llama4",
+        "mistral": "idefics2 mistral3",
+        "muse_glimmer_text": "muse_glimmer",
+        "nemotron_h": "nemo_speechlm nemotron_h_omni",
+        "paddleocr_vl_text": "paddleocr_vl",
+        "qwen2": """audioflamingo3 fast_vlm got_ocr2 internvl llava_onevision ovis2 pp_chart2table qwen2_audio vibevoice
+            vibevoice_asr video_llama_3""",
+        "qwen2_5_vl_text": "qwen2_5_vl",
+        "qwen2_vl_text": "qwen2_vl",
+        "qwen3": "lighton_ocr moss_transcribe_diarize qianfan_ocr qwen3_asr",
+        "qwen3_5_moe_text": "qwen3_5_moe",
+        "qwen3_5_text": "jev minicpm_ocr minicpmv4_6 minicpmv4_7 qwen3_5",
+        "qwen3_vl_moe_text": "qwen3_vl_moe",
+        "qwen3_vl_text": "cosmos3_omni qwen3_vl",
+        "": "blip-2 exaone4_5 florence2 fuyu instructblip instructblipvideo qwen2_5_omni qwen3_omni_moe",
+    }.items()
+    for whole in wholes.split()
+}
+"""Types of multimodal models that transformers knows, and what their text part is where it does not say its type.
+
+Of other multimodal models transformers does not fill in what the text part leaves out.
+"""
 
 _GLOBAL_THETA = ("global_rope_theta", "rope_global_theta", "rope_theta_global", "rope_theta", "rotary_emb_base")
 _LOCAL_THETA = ("local_rope_theta", "rope_local_theta", "rope_theta_local", "swa_rope_theta", "rope_local_base_freq")
+_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 _PARTIAL = ("partial_rotary_factor", "rope_pct", "rope_percent", "rotary_pct")
 
 
@@ -83,7 +115,10 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
     """The names that the definition's expressions may use; raises KQuantsError for a missing or unfit key."""
     text = text_config(raw)
     config = {**raw, **text}
-    kind = config.get("model_type") if not text or str(raw.get("model_type")) in _WRAPPERS else None
+    whole = str(raw.get("model_type"))
+    if text and not text.get("model_type") and _WRAPPERS.get(whole):
+        config["model_type"] = _WRAPPERS[whole]
+    kind = config.get("model_type") if not text or whole in _WRAPPERS else None
     if not text and f"{kind}_text" in definition.defaults:  # from before the text model had a part of its own
         kind = f"{kind}_text"
     # What the whole's type fills in of the text part stands above what the text part's own type does.
@@ -92,13 +127,15 @@ def scope(raw: Mapping[str, Any], definition: Definition, **more: Any) -> Scope:
     by_kind = defaults.get("rope_by_kind")
     if config.get("rope_scaling") and not by_kind and any(str(of) in definition.defaults for of in kinds[1:]):
         config["rope_parameters"] = config["rope_scaling"]  # of both, and of the default, transformers takes this
+    own = definition.defaults.get(str(kind), {}) if text else {}  # of the text part: they hide what the whole says
     for key, default in defaults.items():
         derived = isinstance(default, str) and default.startswith("=")
-        if key not in config or (config[key] is None and (derived or isinstance(default, dict))):
+        said = key in (text if key in own else config)
+        if not said or (config[key] is None and (derived or isinstance(default, dict))):
             config[key] = evaluate(default[1:], Scope(config)) if derived else default
-            if key == "num_attention_heads" and not text:  # and no tensor has a shape that tells
-                said = f"config.json lacks {key}; {config[key]} is taken, as transformers does for {kind}"
-                warnings.warn(f"{more.get('folder', 'checkpoint')}: {said}", stacklevel=2)
+            if key in _HEADS and not text:  # and no tensor has a shape that tells
+                lacks = f"config.json lacks {key}; {config[key]} is taken, as transformers does for {kind}"
+                warnings.warn(f"{more.get('folder', 'checkpoint')}: {lacks}", stacklevel=2)
         elif key == "num_key_value_heads" and config[key] is None:  # whatever number it has where it is left out
             config[key] = config.get("num_attention_heads")
     if by_kind:

@@ -32,6 +32,31 @@ SIZED = {
 }  # fmt: skip
 """The text part of a larger model, which leaves out what the class of its type says: of these the vocabulary alone."""
 
+_SAYS = ("architectures", "model_type", "vocab_size", "decoder_start_token_id")
+_LEFT_OUT = """tiny-afmoe tiny-apertus tiny-bert tiny-bitnet tiny-bloom tiny-chameleon tiny-cohere2moe
+    tiny-deepseek-v2-lite tiny-deepseek-v3.2 tiny-distilbert tiny-exaone-moe tiny-glm4moe tiny-glm4moe-lite tiny-glm5
+    tiny-granite-swa tiny-granitemoe-shared tiny-granitemoe-swa tiny-hrm-text tiny-hunyuan3 tiny-hunyuan4 tiny-jais2
+    tiny-jamba tiny-laguna tiny-lfm2 tiny-mellum tiny-nemotron tiny-olmoe tiny-qwen3next tiny-solar-open
+    tiny-starcoder tiny-t5 tiny-xlm-roberta""".split()
+SIZED |= {
+    name.replace("tiny", "sizes-of-whole", 1): replace(ZOO[name], outtypes=(), tensors=norm("model.norm"),
+        config={key: value for key, value in ZOO[name].config.items() if key in _SAYS})
+    for name in _LEFT_OUT
+}  # fmt: skip
+SIZED["sizes-of-whole-roberta"] = replace(ZOO["tiny-roberta"], outtypes=(), tensors=norm("model.norm"),
+    config={"architectures": ["RobertaModel"], "model_type": "roberta", "vocab_size": BPE})  # fmt: skip
+"""And models that are no part of a larger one."""
+
+_UNTYPED = """gemma3-multimodal tiny-glm-ocr tiny-glm4v tiny-hunyuan-vl tiny-janus tiny-llama4
+    tiny-muse-glimmer tiny-qwen3vl tiny-qwen3vlmoe""".split()
+SIZED |= {
+    f"sizes-in-{name}": replace(ZOO[name], outtypes=(), tensors=norm("model.norm"), config={
+        key: value for key, value in ZOO[name].config.items() if key in _SAYS} | {
+        "text_config": {"vocab_size": ZOO[name].config["text_config"]["vocab_size"]}})
+    for name in _UNTYPED
+}  # fmt: skip
+"""And text parts that do not say their type, which the whole's tells."""
+
 OUTER = ("architectures", "vision_config", "text_config")
 
 
@@ -337,6 +362,9 @@ SAID: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("hunyuan-left-out", "tiny-hunyuan", {"intermediate_size": ...}),
     ("hunyuan-moe-left-out", "tiny-hunyuan-moe", {"intermediate_size": ...}),
     ("modernbert-left-out", "tiny-modernbert", {"intermediate_size": ...}),
+    ("cohere2-head-null", "tiny-cohere2", {"head_dim": None}),
+    ("kimi-linear-head-null", "tiny-kimi-linear", {"head_dim": None}),
+    ("glm5.3-tied-above", "tiny-glm5.3", {"tie_word_embeddings": True}),  # its text part says nothing, and so no
     ("qwen2vl-left-out", "tiny-qwen2vl", {"rms_norm_eps": ..., "rope_theta": ..., "max_position_embeddings": ...}),
 )
 for name, of, said in SAID:
@@ -348,5 +376,11 @@ SIBLINGS["gemma2-without-its-head"] = replace(ZOO["tiny-gemma2"], outtypes=("f16
     re.sub(*BARE, name): shape for name, shape in ZOO["tiny-gemma2"].tensors.items()})  # fmt: skip
 SIBLINGS["falcon-with-its-rope"] = replace(ZOO["tiny-falcon-7b"], outtypes=("f16",),
     tensors={"transformer.rotary_emb.inv_freq": (SIZE // 2,)} | ZOO["tiny-falcon-7b"].tensors)  # fmt: skip
+SIBLINGS["hunyuan-with-a-bias"] = replace(
+    ZOO["tiny-hunyuan"],
+    config=ZOO["tiny-hunyuan"].config | {"tie_word_embeddings": True},
+    tensors=ZOO["tiny-hunyuan"].tensors | {"lm_head.weight": (BPE, HIDDEN), "lm_head.bias": (BPE,)},
+    outtypes=("f16",),
+)
 SIBLINGS |= {f"{of}-prefix-null": replace(ZOO[f"tiny-{of}"], outtypes=("f16",), files={"tokenizer_config.json":
     '{"add_prefix_space": null}'}) for of in ("internlm3", "ernie", "pangu")}  # fmt: skip

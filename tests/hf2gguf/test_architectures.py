@@ -95,6 +95,18 @@ def test_granite_as_transformers_names_its_layers_since_5(tmp_path: Path) -> Non
     assert convert(folder, tmp_path / "out", "--outtype", "f16") == EXPECTED["tiny-granite-hybrid --outtype f16"]
 
 
+def test_a_nemotron_h_without_experts_as_transformers_saves_it_since_5(tmp_path: Path) -> None:
+    model = ZOO["tiny-nemotron-h"]  # upstream takes it for a mixture, and gives its layers no width
+    config = {k: v for k, v in model.config.items() if k not in ("hybrid_override_pattern", "num_hidden_layers")}
+    config |= {"model_type": "nemotron_h", "layers_block_type": ["linear_attention", "mlp", "full_attention", "mlp"],
+        "moe_intermediate_size": 7688, "moe_shared_expert_intermediate_size": 7688, "moe_latent_size": None,
+        "n_group": 1, "n_routed_experts": 8, "n_shared_experts": 1, "norm_topk_prob": True, "num_experts_per_tok": 2,
+        "num_nextn_predict_layers": 0, "routed_scaling_factor": 1.0, "topk_group": 1, "sliding_window": None,
+        "tie_word_embeddings": False}  # fmt: skip
+    folder = write(replace(model, config=config), tmp_path / "tiny-nemotron-h")
+    assert convert(folder, tmp_path / "out", "--outtype", "f16") == EXPECTED["tiny-nemotron-h --outtype f16"]
+
+
 def test_bert_with_a_unigram_vocabulary(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)

@@ -104,11 +104,10 @@ def test_a_tensor_that_is_missing(lost: str, words: str, tmp_path: Path) -> None
         prepare(write(replace(model, tensors=tensors), tmp_path / "tiny"), "f16")
 
 
-@pytest.mark.parametrize(("name", "lost", "nothing"), [("tiny-llama", "max_position_embeddings",
-    {"max_position_embeddings": None}), ("tiny-glm4moe", "num_attention_heads", {}), ("tiny-apertus",
-    "intermediate_size", {})])  # fmt: skip
-def test_a_file_that_llama_cpp_would_not_load(name: str, lost: str, nothing: dict[str, None], tmp_path: Path) -> None:
-    config = {key: value for key, value in ZOO[name].config.items() if key != lost} | nothing
+@pytest.mark.parametrize(("name", "lost"), [("tiny-llama", "max_position_embeddings"), ("tiny-glm4moe",
+    "num_attention_heads"), ("tiny-apertus", "intermediate_size")])  # fmt: skip
+def test_a_file_that_llama_cpp_would_not_load(name: str, lost: str, tmp_path: Path) -> None:
+    config = ZOO[name].config | {lost: None}
     folder = write(replace(ZOO[name], config=config), tmp_path / "tiny")
     with pytest.warns(UserWarning, match=f"tiny: config.json lacks {lost}; llama.cpp loads no file"):
         prepare(folder, "f16")
