@@ -44,7 +44,6 @@ _CLASSES = {
     ("nomic-bert", "bert"): "BertTokenizer",
     ("nomic-bert", "t5"): "XLMRobertaTokenizer",
     ("jina-bert", "gpt2"): "RobertaTokenizer",
-    ("roberta", "gpt2"): "RobertaTokenizer",
     ("phi3", "gpt2"): "GPT2Tokenizer",
     **{(scheme, "llama"): "GemmaTokenizer" for scheme in ("gemma", "gemma2", "gemma3")},
     ("gemma4", "gemma4"): "GemmaTokenizer",

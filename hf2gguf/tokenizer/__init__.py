@@ -14,7 +14,7 @@ from gguf_py import Field, KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 from hf2gguf.checkpoint.published import is_ranks
 
-from . import bpe, families, lists, mistral, sentencepiece, special, tekken, tiktoken, unigram
+from . import bpe, builtin, families, lists, mistral, sentencepiece, special, tekken, tiktoken, unigram
 from .special import Fields, put
 
 __all__ = ["SCHEMES", "Fields", "fields"]
@@ -203,9 +203,8 @@ def fields(
     if scheme not in SCHEMES:
         raise KQuantsError(f"the page names the vocabulary's scheme {scheme!r}, expected one of {', '.join(SCHEMES)}")
     try:
-        found = (
-            field.renamed(key.format(arch=architecture)) for key, field in SCHEMES[scheme](checkpoint, config).items()
-        )
+        made = builtin.fields(checkpoint, config, architecture) or SCHEMES[scheme](checkpoint, config)
+        found = (field.renamed(key.format(arch=architecture)) for key, field in made.items())
         return {field.key: field for field in found}
     except KQuantsError:
         raise

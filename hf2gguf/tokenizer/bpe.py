@@ -18,6 +18,7 @@ from .special import Fields, put
 
 def listing(tokenizer: Tokenizer, config: Mapping[str, Any]) -> tuple[list[str], list[int]]:
     """Texts and kinds of all tokens, one an id, as upstream lists them."""
+    tokenizer.drop_unnamed(config)
     by_id = {token_id: text for text, token_id in tokenizer.ids.items()}
     size = vocab_size(config, len(tokenizer.ids), tokenizer.path.parent / "config.json")
     if by_id and max(by_id) >= size:
@@ -112,14 +113,15 @@ def has_byte_fallback(checkpoint: Checkpoint) -> bool:
 
 def byte_fallback(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     """BPE with byte fallback, listed as SentencePiece with equal scores (scheme ``llama-hf``)."""
-    return listed(fallback_pieces(checkpoint), checkpoint)
+    return listed(fallback_pieces(checkpoint, config), checkpoint)
 
 
-def fallback_pieces(checkpoint: Checkpoint) -> Pieces:
+def fallback_pieces(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Pieces:
     """The tokens of BPE with byte fallback, with equal scores."""
     tokenizer = load(checkpoint)
+    tokenizer.drop_unnamed(config)
     base = tokenizer.document["model"]["vocab"]
-    specials = {i for i in map(tokenizer.id, named(tokenizer.config)) if i is not None}
+    specials = tokenizer.special_ids()
     by_id = {token_id: text for text, token_id in tokenizer.ids.items()}
     beyond = sorted(i for i in tokenizer.added if i >= len(base))
     pieces = Pieces([], [], [])
@@ -136,8 +138,3 @@ def fallback_pieces(checkpoint: Checkpoint) -> Pieces:
         pieces.scores.append(-1000.0)
         pieces.kinds.append(int(kind))
     return pieces
-
-
-def named(config: Mapping[str, Any]) -> list[Any]:
-    more = config.get("additional_special_tokens") or config.get("extra_special_tokens") or []
-    return [config.get(f"{kind}_token") for kind in special.KINDS] + list(more)

@@ -35,7 +35,7 @@ _SHOWN = frozenset(
 
 def gemma4(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     """BPE with byte fallback and its merges, under a name of its own."""
-    pieces = bpe.fallback_pieces(checkpoint)
+    pieces = bpe.fallback_pieces(checkpoint, config)
     for i, text in enumerate(pieces.texts):
         if text in _SHOWN:
             pieces.kinds[i] = int(TokenKind.USER_DEFINED)
@@ -82,8 +82,8 @@ def muse_glimmer(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
 
 def _template_file(found: Fields, checkpoint: Checkpoint) -> None:
     path = checkpoint.path("chat_template.jinja")
-    if path is not None:
-        found["tokenizer.chat_template"] = Field.of("tokenizer.chat_template", special.text_of(path))
+    if path is not None and (text := special.text_of(path)):
+        found["tokenizer.chat_template"] = Field.of("tokenizer.chat_template", text)
 
 
 def deci(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:

@@ -19,7 +19,7 @@ from gguf_py import KQuantsError
 from hf2gguf.checkpoint import Checkpoint
 from hf2gguf.checkpoint.folder import read_json, shown
 
-from . import pre, special
+from . import classes, pre, special
 from .special import MAX_TOKENIZER
 
 
@@ -27,13 +27,19 @@ from .special import MAX_TOKENIZER
 class Tokenizer:
     """A tokenizer with the tokens that ``tokenizer_config.json`` adds; ``document`` is what ``tokenizer.json`` holds.
 
-    ``backend`` gives the original's ids of :data:`pre.PROBE` and of added tokens, and of no other text.
+    ``backend`` gives the original's ids of :data:`pre.PROBE` and of added tokens, and of no other text; ``unnamed`` are
+    tokens that only a class names.
     """
 
     backend: Any
     config: dict[str, Any]
     document: dict[str, Any]
     path: Path
+    kind: str | None = None
+    """The class by which it is read, as :func:`classes.named` says."""
+    unnamed: frozenset[str] = frozenset()
+    plain: Callable[[], Tokenizer] | None = None
+    """The tokenizer as its file has it, where its class builds another of it."""
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -51,12 +57,31 @@ class Tokenizer:
 
     def id(self, token: Any) -> int | None:
         """The id of a token of ``tokenizer_config.json`` (a text, or an object with its text), or None."""
-        text = _text(token)
+        text = classes.text_of(token)
         return None if text is None else self.ids.get(text)
+
+    def drop_unnamed(self, config: Mapping[str, Any]) -> None:
+        """Forget tokens that only a class names and for which the model has no place: upstream gives up there."""
+        size = config.get("vocab_size")
+        for token_id, token in list(self.added.items()):
+            if isinstance(size, int) and token_id >= size and token.content in self.unnamed:
+                del self.added[token_id]
+
+    def special_ids(self) -> set[int]:
+        """The ids of all tokens that have a name or are called special, added ones or not."""
+        found = (self.id(entry) for entries in _named(self.config) for entry in entries)
+        return {token_id for token_id in found if token_id is not None}
 
     def decoded(self, text: str) -> str:
         """An added token as it decodes."""
         return str(self._asked(lambda: self.backend.decode(self._encoded(text), skip_special_tokens=False)))
+
+    def again(self) -> None:
+        """Add the named tokens once more with the marks of a text that is special, as Qwen 2's class does."""
+        from tokenizers import AddedToken
+
+        texts = dict.fromkeys(classes.text_of(entry) for entries in _named(self.config) for entry in entries)
+        self.backend.add_tokens([AddedToken(text, special=True) for text in texts if text])
 
     def _encoded(self, text: str, add_special_tokens: bool = False) -> list[int]:
         ids: list[int] = self.backend.encode(text, add_special_tokens=add_special_tokens).ids
@@ -70,10 +95,29 @@ class Tokenizer:
         name = pre.recognized(self.encodings())
         if name is not None:
             return name
+        if self.plain is not None:  # what upstream knows no more, since a class cuts otherwise than the file says
+            return self.plain().pre_name()
+        if self.path.name == "vocab.json" and (name := self._cut_as_known()) is not None:
+            return name
         if self.document["model"].get("type") == "WordPiece":
             warnings.warn(f"{self.path}: unknown pre-tokenizer, and llama.cpp has one for all WordPiece", stacklevel=2)
             return "default"
         return pre.inferred(self.backend.pre_tokenizer, bool(self.document["model"].get("ignore_merges")), self.path)
+
+    def _cut_as_known(self) -> str | None:
+        """For a vocabulary whose files say nothing of cutting: the way by which it gives ids that upstream knows."""
+        from tokenizers import Regex, pre_tokenizers
+
+        level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        for _, _, expressions in pre.SPLITS:
+            cuts = [pre_tokenizers.Split(Regex(expression), "isolated") for expression in expressions]
+            self.backend.pre_tokenizer = pre_tokenizers.Sequence([*cuts, level])
+            if (name := pre.recognized([self._encoded(pre.PROBE)])) is not None:
+                message = f"{self.path}: says nothing of how to cut a text, taken for {name!r}, whose ids it gives"
+                warnings.warn(message, stacklevel=2)
+                return name
+        self.backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        return None
 
     def encodings(self) -> Iterator[Sequence[int]]:
         """What upstream may have digested: versions of transformers differ in which tokens they add around a text."""
@@ -86,21 +130,48 @@ class Tokenizer:
 
 
 def load(checkpoint: Checkpoint) -> Tokenizer:
-    """The tokenizer in ``tokenizer.json``, or in ``vocab.json`` and ``merges.txt``; raises KQuantsError without one."""
-    config = _configured(checkpoint)
-    path = checkpoint.path("tokenizer.json")
+    """The tokenizer in ``tokenizer.json``, or in files that were before that; raises KQuantsError without one."""
+    path, document = checkpoint.path("tokenizer.json"), None
     if path is not None:
         document = read_json(path, MAX_TOKENIZER)
-    else:
-        path = checkpoint.path("vocab.json")
-        if path is None or checkpoint.path("merges.txt") is None:
-            raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.json, {_own(checkpoint.dir)}")
-        document = _byte_level(read_json(path, MAX_TOKENIZER), special.merges_txt(checkpoint))
-    config = _unsaid(document, config) | config
-    reduced = _reduced(document, config, path)
-    if reduced is not document:  # half a million pairs take three times the memory of their texts
+    config = _configured(checkpoint, document)
+    kind = classes.named(config, checkpoint.json("config.json") or {}, document)
+    if path is None or document is None:
+        path, document = _older(checkpoint)
+        if path.name == "vocab.txt":
+            kind = kind or "BertTokenizer"
+    unsaid = _unsaid(document, config, kind)
+    config = unsaid | config
+    own = None if kind is None else classes.built(kind, document, config)
+    written, *others = _reduced([document] if own is None else [document, own], config, path)
+    if written is not document:  # half a million pairs take three times the memory of their texts
         document["model"]["merges"] = special.spelled(document["model"]["merges"])
-    return Tokenizer(_backend(reduced, config, path), config, document, path)
+    unnamed = frozenset(text for text in unsaid.values() if text)
+
+    def made(of: Mapping[str, Any], plain: Callable[[], Tokenizer] | None = None) -> Tokenizer:
+        return Tokenizer(_backend(of, config, path), config, document, path, kind, unnamed, plain)
+
+    for other in others:
+        try:
+            found = made(other, lambda: made(written))
+        except KQuantsError:  # of which upstream makes none
+            break
+        if kind == "Qwen2Tokenizer":
+            found.again()
+        return found
+    return made(written)
+
+
+def _older(checkpoint: Checkpoint) -> tuple[Path, dict[str, Any]]:
+    """What stands in for ``tokenizer.json``: a vocabulary with merges, or WordPiece's, a token a line."""
+    path = checkpoint.path("vocab.json")
+    if path is not None and checkpoint.path("merges.txt") is not None:
+        return path, _byte_level(read_json(path, MAX_TOKENIZER), special.merges_txt(checkpoint))
+    path = checkpoint.path("vocab.txt")
+    if path is None:
+        raise KQuantsError(f"{checkpoint.dir}: has no tokenizer.json, {_own(checkpoint.dir)}")
+    lines = special.text_of(path).removesuffix("\n").split("\n")
+    return path, {"model": {"type": "WordPiece", "vocab": {line.rstrip(): i for i, line in enumerate(lines)}}}
 
 
 def _own(folder: Path) -> str:
@@ -167,22 +238,20 @@ def _check(part: Any, name: str, path: Path) -> None:
         raise KQuantsError(f"{path}: has a {name} that is of more steps, or writes more into a text, than any is")
 
 
-def _reduced(document: dict[str, Any], config: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """A tokenizer that gives the same ids of :data:`pre.PROBE`: its BPE has no merge that cannot join a part of that.
+def _reduced(documents: list[dict[str, Any]], config: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
+    """Tokenizers that give the same ids of :data:`pre.PROBE`: their BPE has no merge that cannot join a part of that.
 
-    Raises KQuantsError when a merge is of no tokens.
+    They have one vocabulary and one list of merges. Raises KQuantsError when a merge is of no tokens.
     """
-    model = document.get("model")
+    model = documents[0].get("model")
     if not isinstance(model, dict) or model.get("type", "BPE") != "BPE":
-        return document
+        return documents
     vocab, merges = model.get("vocab"), model.get("merges")
     if not isinstance(vocab, dict) or not isinstance(merges, list):
-        return document
+        return documents
     if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
-        return document
-    letters = {t: i for t, i in vocab.items() if len(t) == 1 or t == model.get("unk_token") or t.startswith("<0x")}
-    unmerged = _backend(document | {"model": model | {"vocab": letters, "merges": []}}, config, path)
-    text = "".join(asked(path, lambda: unmerged.encode(pre.PROBE, add_special_tokens=False).tokens))
+        return documents
+    text = "\n".join(_unmerged(document, config, path) for document in documents)
     kept = []
     for merge in merges:
         try:
@@ -197,37 +266,50 @@ def _reduced(document: dict[str, Any], config: Mapping[str, Any], path: Path) ->
             )
         if whole in text:
             kept.append(merge)
-    return document | {"model": model | {"merges": kept}}
+    return [document | {"model": document["model"] | {"merges": kept}} for document in documents]
+
+
+def _unmerged(document: dict[str, Any], config: Mapping[str, Any], path: Path) -> str:
+    """The pieces of :data:`pre.PROBE` before any merge, one behind the other."""
+    model = document["model"]
+    whole = (model.get("unk_token"),)
+    letters = {t: i for t, i in model["vocab"].items() if len(t) == 1 or t in whole or t.startswith("<0x")}
+    try:
+        backend = _backend(document | {"model": model | {"vocab": letters, "merges": []}}, config, path)
+    except KQuantsError:
+        if document.get("added_tokens"):
+            raise
+        return ""  # a class's, of which there will be none
+    return "".join(asked(path, lambda: backend.encode(pre.PROBE, add_special_tokens=False).tokens))
 
 
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
-def _configured(checkpoint: Checkpoint) -> dict[str, Any]:
-    """``tokenizer_config.json``, and where that lists no added tokens, what two older files say laid over it."""
+def _configured(checkpoint: Checkpoint, document: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``tokenizer_config.json``; where that lists no added tokens, what older files and ``tokenizer.json`` say."""
     config = checkpoint.json("tokenizer_config.json") or {}
     if "added_tokens_decoder" in config:
         return config
     older, own = checkpoint.json("special_tokens_map.json") or {}, _named(config)[1]
     config |= {key: entry | {"special": True} if isinstance(entry, dict) else entry for key, entry in older.items()}
-    special_texts = {_text(entry) for entry in (*_named(config)[0], *own)}
-    added = {
+    special_texts = {classes.text_of(entry) for entry in (*_named(config)[0], *own)}
+    added: dict[str, Any] = {
         str(token_id): {"content": text, "normalized": text not in special_texts, "special": text in special_texts}
         for text, token_id in (checkpoint.json("added_tokens.json") or {}).items()
     }
+    added |= {str(entry["id"]): entry for entry in (document or {}).get("added_tokens") or []}
     return config | {"added_tokens_decoder": added} if added else config
 
 
-_LLAMAS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-
-
-def _unsaid(document: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Names of tokens that Llama's class has where the file leaves them out; the padding of such a one has one too."""
-    if config.get("tokenizer_class") not in ("LlamaTokenizer", "LlamaTokenizerFast"):
-        return {}
-    padding, vocab = document.get("padding"), (document.get("model") or {}).get("vocab")
-    found = {name: text for name, text in _LLAMAS.items() if isinstance(vocab, dict) and text in vocab}
-    return found | ({"pad_token": padding.get("pad_token")} if isinstance(padding, dict) else {})
+def _unsaid(document: Mapping[str, Any], config: Mapping[str, Any], kind: str | None) -> dict[str, Any]:
+    """Names of tokens that the configuration leaves out: those of the class, and that of the file's padding."""
+    names = classes.NAMES.get(kind or "", {})
+    found: dict[str, Any] = {f"{name}_token": text for name, text in names.items() if f"{name}_token" not in config}
+    padding = document.get("padding")
+    if isinstance(padding, dict) and "pad" not in names and "pad_token" not in config:
+        found["pad_token"] = padding.get("pad_token")
+    return found
 
 
 def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:
@@ -250,8 +332,8 @@ def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:
     adding = [token for token in (made(entry) for _, entry in listed) if marks(token) not in there]
     known = {content for content, *_ in there} | {token.content for token in adding}
     named, own = _named(config)
-    adding += [made(entry) for entry in (*named, *own) if _text(entry) not in known]
-    names = {_text(entry) for entry in named}
+    adding += [made(entry) for entry in (*named, *own) if classes.text_of(entry) not in known]
+    names = {classes.text_of(entry) for entry in named}
     adding += [token for token in there.values() if token.content in names and not token.special]
     for token in adding:  # whatever was said of them: what has a name is special
         token.special = token.special or token.content in names
@@ -267,9 +349,4 @@ def _named(config: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
     for entries in own:
         named |= entries if isinstance(entries, dict) else {}
     more = next((entries for entries in own if entries and isinstance(entries, list)), [])
-    return [e for e in named.values() if _text(e)], [e for e in more if _text(e)]
-
-
-def _text(entry: Any) -> str | None:
-    text = entry.get("content") if isinstance(entry, dict) else entry
-    return text if isinstance(text, str) else None
+    return [e for e in named.values() if classes.text_of(e)], [e for e in more if classes.text_of(e)]

