@@ -78,7 +78,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
 
 
 @kernel(SEARCH)
-def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any) -> None:
+def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any, firsts: Any) -> None:
     xs, ws = scratch(LANES, 256, np.float32), scratch(LANES, 256, np.float32)
     size, weight = scratch(LANES, 32, np.float32), scratch(LANES, 32, np.float32)
     ranks, levels = scratch(LANES, 32, np.int32), scratch(LANES, 32, np.int32)

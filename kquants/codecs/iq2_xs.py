@@ -65,14 +65,14 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
 
 
 @kernel(SEARCH)
-def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any) -> None:
+def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any, firsts: Any) -> None:
     xs, ws = scratch(LANES, 256, np.float32), scratch(LANES, 256, np.float32)
     mag, weight, root = scratch(LANES, 16, np.float32), scratch(LANES, 16, np.float32), scratch(LANES, 16, np.float32)
     signs = scratch(LANES, 2, np.int32)
     scales, small = scratch(LANES, 16, np.float32), scratch(LANES, 16, np.int32)
     packed = scratch(LANES, 74, np.uint8)
     codes = workspace(2, LANES, np.int32)
-    fit = (mag, weight, root, (index, steps, start, near), 8, 2)
+    fit = (mag, weight, root, (index, steps, start, near, firsts), 8, 2)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])
         load_blocks(x, rows, xs)

@@ -68,7 +68,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
 
 
 @kernel(SEARCH)
-def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any) -> None:
+def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any, firsts: Any) -> None:
     xs, ws = scratch(LANES, 256, np.float32), scratch(LANES, 256, np.float32)
     mag, weight, root = scratch(LANES, 32, np.float32), scratch(LANES, 32, np.float32), scratch(LANES, 32, np.float32)
     signs, signs_of_all = scratch(LANES, 4, np.int32), scratch(LANES, 8, np.int32)
@@ -76,7 +76,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
     levels = scratch(LANES, 32, np.uint8)
     packed = scratch(LANES, 66, np.uint8)
     codes = workspace(4, LANES, np.int32)
-    fit = (mag, weight, root, (index, steps, start, near), 8, 2)
+    fit = (mag, weight, root, (index, steps, start, near, firsts), 8, 2)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])
         load_blocks(x, rows, xs)

@@ -73,7 +73,7 @@ def encode_weighted(x: Any, weights: Any, out: Any) -> None:
 
 
 @kernel(SEARCH)
-def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any) -> None:
+def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: Any, near: Any, firsts: Any) -> None:
     xs, ws = scratch(LANES, 256, np.float32), scratch(LANES, 256, np.float32)
     mag, weight, root = scratch(LANES, 32, np.float32), scratch(LANES, 32, np.float32), scratch(LANES, 32, np.float32)
     signs = scratch(LANES, 4, np.int32)
@@ -81,7 +81,7 @@ def _encode(x: Any, importance: Any, out: Any, index: Any, steps: Any, start: An
     packed = scratch(LANES, 110, np.uint8)
     codes = workspace(8, LANES, np.int32)
     filled = workspace(1, 8, np.uint64)[0]
-    fit = (mag, weight, root, (index, steps, start, near), 4, 7)
+    fit = (mag, weight, root, (index, steps, start, near, firsts), 4, 7)
     for first in range(0, x.shape[0], LANES):
         rows = block_rows(xs, first, x.shape[0])
         load_blocks(x, rows, xs)

@@ -1,11 +1,8 @@
 """The search that the encoders of IQ2 and IQ3 share: one scale and a codeword for every 8 or 4 weights of a sub-block.
 
 Every lane is one block's sub-block. A scale turns its weights into levels; levels that are no codeword give way to
-the nearest of the codewords listed for them (``grids``). The scale that explains the weights best is kept, fitted by
+the nearest of the codewords listed for them (``nearest``). The scale that explains the weights best is kept, fitted by
 least squares, and its levels are rounded once more.
-
-Which codeword is nearest is asked for one lane at a time, of all the listed codewords at once. That gives the same
-answer as ggml's scan, for every distance is summed in its order and the first of equally near ones wins.
 
 Source of the facts: ``quantize_row_iq2_xs_impl`` and its four relatives in ggml-quants.c.
 """
@@ -23,22 +20,17 @@ from .lanes import (
     as_type,
     bit_mask,
     fill,
-    gather,
-    indices,
-    lane_of,
     load,
-    lowest_bit,
     mask_bits,
     maximum,
     minimum,
-    scratch,
     select,
     size_of,
-    smallest_lane,
     sqrt,
     store,
     workspace,
 )
+from .nearest import find_nearest_of_4, find_nearest_of_8
 from .numerics import half_bits, level, nearest_int
 
 F32 = np.float32
@@ -50,6 +42,7 @@ SEARCH = (
     array_in("int32", 1),
     array_in("int32"),
     array_in("uint16"),
+    array_in("int32"),
 )
 """``_encode(x, importance, out, *neighbours)``: float32[n, 256], float32[blocks of a row, 256], uint8[n, bytes].
 
@@ -58,8 +51,6 @@ An importance without rows stands for none.
 
 GROUPS = 8
 """The most codewords that a sub-block has."""
-
-FAR = np.finfo(np.float32).max
 
 BROKEN_GROUPS, BROKEN_WHOLE, EVERY_GROUP = range(3)
 """What is rounded once more: groups whose levels were no codeword; all of a sub-block that has one; all always."""
@@ -202,10 +193,8 @@ def round_groups(fit: Any, inverse: Any, scale: Any, alive: Any, codes: Any, off
 
     Sets ``codes[g]`` and, in ``off[g]``, a bit for each lane of ``alive`` where the levels were no codeword.
     """
-    mag, _, root, tables, width, top = fit
-    index, steps, start, near = tables
-    terms = scratch(LANES, 24, np.float32)
-    known = mask_bits(inverse < F32(1e30))
+    mag, _, _, _, width, top = fit
+    known = inverse < F32(1e30)
     for g in range(len(off)):
         code = fill(LANES, F32(0))
         worst = code
@@ -215,123 +204,9 @@ def round_groups(fit: Any, inverse: Any, scale: Any, alive: Any, codes: Any, off
             worst = maximum(abs(minimum(maximum(v, F32(0)), F32(top)) - rounded), worst)
             digit = rounded if width == 8 else rounded * F32(2) + F32(1)
             code = code * F32(2 ** (16 // width)) + digit
-        store(codes, g, 0, as_type(code, np.int32))
-        settled = mask_bits(worst <= SETTLED) & known
-        off[g] = not_codewords(index, codes, g) & alive
-        if off[g] == 0:
-            continue
-        todo = off[g]
+        settled = (worst <= SETTLED) & known
         if width == 8:
-            distances_of_3_levels(mag, root, 8 * g, scale, terms)
-            if len(steps):
-                todo &= ~take_single_steps(terms, steps, codes, g, todo)
+            store(codes, g, 0, as_type(code, np.int32))
+            off[g] = find_nearest_of_8(fit, g, scale, mask_bits(settled), alive, codes)
         else:
-            terms[0] = scale
-        while todo != 0:
-            k = lowest_bit(todo)
-            todo &= todo - np.uint64(1)
-            row = 0 if settled >> np.uint64(k) & np.uint64(1) else 1
-            here = codes[g, k]
-            first, last = start[row, here], start[row, here + 1]
-            if width == 8:
-                codes[g, k] = nearest_of_8(terms, k, near, first, last)
-            else:
-                codes[g, k] = nearest_of_4(mag, root, 4 * g, terms, k, near, first, last)
-
-
-@inlined
-def not_codewords(index: Any, codes: Any, g: int) -> Any:
-    """A bit for each lane of ``codes[g]`` that is no codeword."""
-    bits = np.uint64(0)
-    for k in range(LANES):
-        bits |= np.uint64(index[codes[g, k]] < 0) << np.uint64(k)
-    return bits
-
-
-@inlined
-def distances_of_3_levels(mag: Any, root: Any, at: int, scale: Any, terms: Any) -> None:
-    """``terms[8 * level + i]``: what weight i of the group adds to the squared distance at a level."""
-    for number in range(3):
-        point = scale * F32(2 * number + 1)
-        for i in range(8):
-            off = point - mag[at + i]
-            terms[8 * number + i] = root[at + i] * off * off
-
-
-@inlined
-def take_single_steps(terms: Any, steps: Any, codes: Any, g: int, lanes: Any) -> Any:
-    """Replace ``codes[g]`` in those of ``lanes`` whose near codewords are single steps away; a bit for each such lane.
-
-    This is most of them where one shell is looked at, and the steps can be tried in all lanes together.
-    """
-    code = load(codes, g, 0, LANES)
-    listed = gather(steps, code)
-    own, moved = scratch(LANES, 8, np.float32), scratch(LANES, 16, np.float32)
-    before = scratch(LANES, 8, np.float32)
-    total = fill(LANES, F32(0))
-    for i in range(8):
-        low, middle, high = terms[i], terms[8 + i], terms[16 + i]
-        lowest, highest = (code & np.int32(3 << 2 * i)) == 0, (code & np.int32(2 << 2 * i)) != 0
-        own[i] = select(lowest, low, select(highest, high, middle))
-        moved[7 - i] = select(highest, middle, low)
-        moved[8 + i] = select(lowest, middle, high)
-        before[i] = total
-        total = total + own[i]
-    best, chosen = fill(LANES, FAR), fill(LANES, np.int32(0))
-    for step in range(16):
-        i = 7 - step if step < 8 else step - 8
-        total = before[i] + moved[step]
-        for j in range(i + 1, 8):
-            total = total + own[j]
-        better = ((listed & np.int32(1 << step)) != 0) & (total < best)
-        best = select(better, total, best)
-        chosen = select(better, np.int32(-(1 << 2 * i) if step < 8 else 1 << 2 * i), chosen)
-    done = lanes & mask_bits(best < FAR)
-    store(codes, g, 0, select(bit_mask(done, LANES), code + chosen, code))
-    return done
-
-
-@inlined
-def nearest_of_8(terms: Any, k: int, near: Any, first: int, last: int) -> Any:
-    """Of the listed codes of 8 weights, the first with the least distance in lane k."""
-    best, found = FAR, first
-    for at in range(first, last, 16):
-        code = as_type(load(near, 0, at, 16), np.int32)
-        distance = term_of_8(terms, 0, k, code)
-        for i in range(1, 8):
-            distance = distance + term_of_8(terms, i, k, code)
-        usable = (distance < FAR) & (indices(16) < np.int32(last - at))
-        distance = select(usable, distance, FAR)
-        least = smallest_lane(distance)
-        if least < best:
-            best = least
-            found = at + lowest_bit(mask_bits(distance == least))
-    return np.int32(near[0, found])
-
-
-@inlined
-def term_of_8(terms: Any, i: int, k: int, code: Any) -> Any:
-    """What weight i adds to the distance of each code."""
-    low, high = fill(16, lane_of(terms, i, k)), fill(16, lane_of(terms, 16 + i, k))
-    middle = fill(16, lane_of(terms, 8 + i, k))
-    return select((code & np.int32(2 << 2 * i)) != 0, high, select((code & np.int32(1 << 2 * i)) != 0, middle, low))
-
-
-@inlined
-def nearest_of_4(mag: Any, root: Any, at: int, scale: Any, k: int, near: Any, first: int, last: int) -> Any:
-    """Of the listed codes of 4 weights, the first with the least distance in lane k."""
-    best, found = FAR, first
-    unit = lane_of(scale, 0, k)
-    for start in range(first, last, 8):
-        code = as_type(load(near, 0, start, 8), np.int32)
-        distance = fill(8, F32(0))
-        for i in range(4):
-            off = unit * as_type((code >> 4 * i) & 15, np.float32) - lane_of(mag, at + i, k)
-            distance = distance + lane_of(root, at + i, k) * off * off
-        usable = (distance < FAR) & (indices(8) < np.int32(last - start))
-        distance = select(usable, distance, FAR)
-        least = smallest_lane(distance)
-        if least < best:
-            best = least
-            found = start + lowest_bit(mask_bits(distance == least))
-    return np.int32(near[0, found])
+            off[g] = find_nearest_of_4(fit, g, as_type(code, np.int32), scale, settled, alive, codes)

@@ -110,12 +110,17 @@ class Neighbours(NamedTuple):
     Where an encoder looks at one shell alone, ``steps`` int32[65536] says which codewords near a code are one step of
     one weight away, and then all are: bits 0 to 7 a step down of weight 7 to 0, bits 8 to 15 a step up of weight 0 to
     7, which is their order in the list. Elsewhere it is empty.
+
+    For codewords of four weights ``firsts`` int32[65536, 4] has the first eight codes of every list again, two in each
+    number, the earlier one in its low half; a shorter list is filled up with its first code. All digits are odd, so
+    the list of row r for code c is at ``firsts[32768 * r + c // 2]``. Elsewhere it is empty.
     """
 
     number: NDArray[np.int32]
     steps: NDArray[np.int32]
     start: NDArray[np.int32]
     near: NDArray[np.uint16]
+    firsts: NDArray[np.int32]
 
 
 @cache
@@ -142,7 +147,15 @@ def neighbours(name: str) -> Neighbours:
     near = np.zeros((1, 1 << 20), np.uint16)
     room = np.empty((2, len(book.codes)), np.int64), np.empty((2, len(book.codes)), np.int32)
     _list_near(book.digits.T.astype(np.int32, order="C"), book.codes, index, book.shells, *room, steps, start, near)
-    return Neighbours(index, steps, start, near[:, : start[1, -1] + SLACK].copy())
+    firsts = _first_eight(start, near[0]) if len(book.digits[0]) == 4 else np.zeros((0, 4), np.int32)
+    return Neighbours(index, steps, start, near[:, : start[1, -1] + SLACK].copy(), firsts)
+
+
+def _first_eight(start: NDArray[np.int32], near: NDArray[np.uint16]) -> NDArray[np.int32]:
+    begin, end = start[:, 1:-1:2, None], start[:, 2::2, None]
+    at = begin + np.arange(8)
+    eight = near[np.where(at < end, at, begin)].reshape(CODES, 8)
+    return eight.astype("<u2").view("<i4").astype(np.int32)
 
 
 _INTS = array_in("int32", 1)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..jit import inlined
-from .codewords import nearest_of_8, not_codewords
 from .lanes import (
     LANES,
     as_type,
@@ -21,7 +20,6 @@ from .lanes import (
     fill,
     lane_of,
     load,
-    lowest_bit,
     mask_bits,
     scratch,
     select,
@@ -29,6 +27,7 @@ from .lanes import (
     store,
     zero_of,
 )
+from .nearest import not_codewords, put_nearest_of_8
 
 F32 = np.float32
 LEAST = -np.finfo(np.float32).max
@@ -107,12 +106,7 @@ def round_to_codewords(
         if todo == 0:
             continue
         settled = distances(xs, at, weight, levels, 8 * g, scale, shifts[g], terms)
-        while todo != 0:
-            k = lowest_bit(todo)
-            todo &= todo - np.uint64(1)
-            row = 0 if settled >> np.uint64(k) & np.uint64(1) else 1
-            here = codes[g, k]
-            codes[g, k] = nearest_of_8(terms, k, near, start[row, here], start[row, here + 1])
+        put_nearest_of_8(terms, todo, settled, start, near, codes, g)
     if broken != 0:
         along, square = fill(LANES, F32(0)), fill(LANES, F32(0))
         for g in range(size_of(shifts)):

@@ -1,7 +1,8 @@
-"""Importance matrices that do not care: far weights without importance throw the searches out of their usual range.
+"""Numbers that searches get wrong when they get all others right.
 
-The cut of a candidate then takes some weights beyond what ``nearest_int`` can round, fitted scales come out negative
-and wrap around in their bytes. The result is poor, and still has to be ggml's.
+Importance matrices that do not care: far weights without importance throw the searches out of their usual range. The
+cut of a candidate then takes some weights beyond what ``nearest_int`` can round, fitted scales come out negative and
+wrap around in their bytes. The result is poor, and still has to be ggml's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pytest
 import kquants
 
 from ...reference import Ggml
-from .test_against_ggml import WEIGHTED
+from .test_against_ggml import CODEBOOK, WEIGHTED
 
 ROWS = 300
 
@@ -36,3 +37,13 @@ def test_far_weights_without_importance(ggml: Ggml, name: str, sign: int) -> Non
             for weights in (importance, np.maximum(importance, np.float32(1e-30))):
                 found, expected = kquants.quantize(sign * x, name, weights), ggml.quantize(sign * x, name, weights)
                 assert (found == expected).all(), (far, spread, int((found != expected).any(axis=1).sum()))
+
+
+@pytest.mark.parametrize("name", CODEBOOK)
+def test_whole_numbers_halfway_between_levels(ggml: Ggml, name: str) -> None:
+    """Which of two levels is nearer is then a matter of rounding, so that no list of codewords may be cut short."""
+    for most in (9, 13, 14, 20, 22, 24):
+        rng = np.random.default_rng(most)
+        x = rng.integers(-most, most + 1, (64, 2048)).astype(np.float32)
+        importance = np.exp(rng.standard_normal(2048) * 2).astype(np.float32)
+        assert (kquants.quantize(x, name, importance) == ggml.quantize(x, name, importance)).all(), most

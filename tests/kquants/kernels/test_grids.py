@@ -68,6 +68,17 @@ def test_single_steps_are_whole_lists() -> None:
     assert np.count_nonzero(table.steps) > 2500
 
 
+@pytest.mark.parametrize("name", ["IQ3_XXS", "IQ3_S"])
+def test_the_first_eight_of_every_list(name: str) -> None:
+    table = neighbours(name)
+    for row in range(2):
+        for code in range(1, CODES, 2):
+            whole = table.near[0, table.start[row, code] : table.start[row, code + 1]].tolist()
+            pairs = table.firsts[CODES // 2 * row + code // 2].tolist()
+            eight = [half for pair in pairs for half in (pair & 0xFFFF, pair >> 16 & 0xFFFF)]
+            assert not whole or eight == (whole + 8 * whole[:1])[:8]
+
+
 @pytest.mark.parametrize("name", ["IQ1_S", "IQ2_XXS", "IQ2_XS"])
 def test_an_importance_matrix_is_demanded(name: str) -> None:
     assert not hasattr(codec(name), "encode")
