@@ -25,6 +25,8 @@ from tests.hf2gguf.zoo import ZOO
 MODEL = ZOO["llama-by-meta"]
 DIGESTS: dict[str, str] = json.loads(META.read_text())
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*unknown vocabulary", "ignore:.*does not say which Llama")
+
 
 def whole() -> meta.Arrays:
     """The checkpoint's tensors, BF16, in the order of safetensors."""
