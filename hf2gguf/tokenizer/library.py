@@ -341,11 +341,14 @@ def _add_configured(backend: Any, config: Mapping[str, Any]) -> None:
         backend.add_tokens(adding)
 
 
+_ADDED = ("add_bos_token", "add_eos_token")
+
+
 def _named(config: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
     """The tokens that have a name, the usual ones and a model's own, then other special ones: texts or objects."""
     own = [config.get(f"{which}_special_tokens") for which in ("extra", "additional")]
     named = {f"{kind}_token": config.get(f"{kind}_token") for kind in special.KINDS}
-    named |= {k: v for k, v in config.items() if k.endswith("_token") and isinstance(v, str)}
+    named |= {k: v for k, v in config.items() if k.endswith("_token") and k not in _ADDED and isinstance(v, str)}
     for entries in own:
         named |= entries if isinstance(entries, dict) else {}
     more = next((entries for entries in own if entries and isinstance(entries, list)), [])

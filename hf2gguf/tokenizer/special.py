@@ -73,7 +73,7 @@ class Special:
         if token_id < 0:
             raise KQuantsError(f"config.json: {kind}_token_id is {token_id}, expected the id of a token")
         if self.n_vocab is None or token_id < self.n_vocab:
-            self.ids.setdefault(kind, token_id)
+            self.ids.setdefault(kind, int(token_id))  # true is one, as upstream writes it
 
     def fields(self) -> Fields:
         """The metadata, in upstream's order."""

@@ -439,7 +439,7 @@ CASES |= {
         {
             "tokenizer.json": _FALLBACK,
             "tokenizer_config.json": _SPECIALS
-            | {"tokenizer_class": "LlamaTokenizer", "eos_token": "</s>", "fim_token": "<extra>"},
+            | {"tokenizer_class": "LlamaTokenizer", "eos_token": "</s>", "fim_token": "<extra>", "add_bos_token": "a"},
         },
         config("LlamaForCausalLM", "llama", 269, bos_token_id=1),
         "any",

@@ -272,6 +272,13 @@ def test_a_token_id_below_zero(tmp_path: Path) -> None:
         tokenizer.fields(c, settings, "llama")
 
 
+def test_an_id_that_is_true_is_one(tmp_path: Path) -> None:
+    """As upstream writes it."""
+    settings = config("LlamaForCausalLM", "llama", 4096, pad_token_id=True)
+    with checkpoint.open(write(tmp_path / "x", PIECES, settings)) as c:
+        assert tokenizer.fields(c, settings, "llama")["tokenizer.ggml.padding_token_id"].value == 1
+
+
 def test_what_was_inferred_is_one_line(tmp_path: Path) -> None:
     files = own_bpe(pre_tokenizer=LEVEL | {"use_regex": True})
     folder = write(tmp_path / "own", files, config("Qwen3ForCausalLM", "qwen3", 258))
