@@ -364,6 +364,7 @@ SAID: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("modernbert-left-out", "tiny-modernbert", {"intermediate_size": ...}),
     ("cohere2-head-null", "tiny-cohere2", {"head_dim": None}),
     ("kimi-linear-head-null", "tiny-kimi-linear", {"head_dim": None}),
+    ("deepseek3-head-null", "tiny-deepseek-v3", {"head_dim": None}),
     ("glm5.3-tied-above", "tiny-glm5.3", {"tie_word_embeddings": True}),  # its text part says nothing, and so no
     ("qwen2vl-left-out", "tiny-qwen2vl", {"rms_norm_eps": ..., "rope_theta": ..., "max_position_embeddings": ...}),
 )
@@ -382,5 +383,7 @@ SIBLINGS["hunyuan-with-a-bias"] = replace(
     tensors=ZOO["tiny-hunyuan"].tensors | {"lm_head.weight": (BPE, HIDDEN), "lm_head.bias": (BPE,)},
     outtypes=("f16",),
 )
+SIBLINGS |= {f"{of}-head-null": replace(SIBLINGS[f"{of}ForCausalLM"], config=SIBLINGS[f"{of}ForCausalLM"].config | {
+    "head_dim": None}) for of in ("Youtu", "IQuestCoder")}  # fmt: skip
 SIBLINGS |= {f"{of}-prefix-null": replace(ZOO[f"tiny-{of}"], outtypes=("f16",), files={"tokenizer_config.json":
     '{"add_prefix_space": null}'}) for of in ("internlm3", "ernie", "pangu")}  # fmt: skip
