@@ -57,8 +57,15 @@ def _turn_end(checkpoint: Checkpoint, token_id: int) -> special.Special:
     return more
 
 
+def _pieces(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """SentencePiece's model; without it, where upstream gives up, BPE with byte fallback, as transformers 5 saves."""
+    if sentencepiece.model_path(checkpoint) is None and bpe.has_byte_fallback(checkpoint):
+        return bpe.pieces_by_merges(checkpoint, config)
+    return sentencepiece.fields(checkpoint, config)
+
+
 def _gemma(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    found = sentencepiece.fields(checkpoint, config)
+    found = _pieces(checkpoint, config)
     more = _turn_end(checkpoint, 107)
     more.template = None
     found.update(more.fields())
@@ -67,7 +74,7 @@ def _gemma(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
 
 
 def _gemma2(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    found = sentencepiece.fields(checkpoint, config)
+    found = _pieces(checkpoint, config)
     put(found, "add_space_prefix", False, ValueType.BOOL)
     return found
 
@@ -78,7 +85,7 @@ def _gemma3(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
 
 
 def _nemotron(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
-    found = sentencepiece.fields(checkpoint, config)
+    found = _pieces(checkpoint, config)
     put(found, "padding_token_id", 0, ValueType.UINT32)
     put(found, "unknown_token_id", 1, ValueType.UINT32)
     return found
@@ -96,7 +103,12 @@ def _bpe_or_sentencepiece(checkpoint: Checkpoint, config: Mapping[str, Any]) -> 
 
 def _phi3(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
     kind = (checkpoint.json("tokenizer_config.json") or {}).get("tokenizer_class")
-    return (bpe.fields if kind == "GPT2Tokenizer" else sentencepiece.phi3)(checkpoint, config)
+    if kind == "GPT2Tokenizer":
+        return bpe.fields(checkpoint, config)
+    if checkpoint.path("tokenizer.model") is None and checkpoint.path("tokenizer.json") is not None:
+        # Saved anew it is of another class, or has lost its file, and upstream gives up.
+        return (bpe.pieces_by_merges if bpe.has_byte_fallback(checkpoint) else bpe.fields)(checkpoint, config)
+    return sentencepiece.phi3(checkpoint, config)
 
 
 def _roberta(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
@@ -146,7 +158,7 @@ SCHEMES: dict[str, Scheme] = {
     "bpe-or-sentencepiece": _bpe_or_sentencepiece,
     "sentencepiece-or-bpe": _sentencepiece_or_bpe,
     "gpt2": bpe.fields,
-    "llama": sentencepiece.fields,
+    "llama": _pieces,
     "llama-hf": bpe.byte_fallback,
     "bert": unigram.bert,
     "roberta": _roberta,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from hf2gguf.checkpoint.folder import shown
 
 from . import special
 from .library import Tokenizer, load
-from .sentencepiece import Pieces, TokenKind, listed, looks_special, vocab_size
+from .sentencepiece import Pieces, TokenKind, lay_over, listed, looks_special, vocab_size
 from .special import Fields, put
 
 
@@ -138,3 +139,35 @@ def fallback_pieces(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Pieces
         pieces.scores.append(-1000.0)
         pieces.kinds.append(int(kind))
     return pieces
+
+
+def pieces_by_merges(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Fields:
+    """BPE with byte fallback, scored so that SentencePiece joins what the merges join, in their order.
+
+    For families that upstream reads from ``tokenizer.model`` alone; warns of that.
+    """
+    pieces = fallback_pieces(checkpoint, config)
+    document = special.tokenizer_json(checkpoint) or {}
+    merges = special.spelled(document["model"]["merges"])
+    ranks: dict[str, int] = {}
+    for rank, merge in enumerate(merges):
+        ranks.setdefault("".join(merge.split(" ")), rank)
+    unknown = document["model"].get("unk_token")
+    for i, text in enumerate(pieces.texts):
+        if pieces.kinds[i] == TokenKind.NORMAL:
+            pieces.scores[i] = -float(ranks.get(text, len(merges)))
+        elif pieces.kinds[i] == TokenKind.BYTE:
+            pieces.scores[i] = 0.0
+    lay_over(pieces, ((entry["id"], entry) for entry in document.get("added_tokens") or []))
+    if unknown in pieces.texts:
+        pieces.kinds[pieces.texts.index(unknown)] = int(TokenKind.UNKNOWN)
+    size = vocab_size(config, len(pieces.texts), checkpoint.dir / "config.json")
+    if size < len(pieces.texts):
+        raise KQuantsError(f"{checkpoint.dir}: the tokenizer has {len(pieces.texts)} tokens, but vocab_size is {size}")
+    rest = Pieces.unused(size)
+    rest.texts[: len(pieces.texts)] = pieces.texts
+    rest.scores[: len(pieces.texts)] = pieces.scores
+    rest.kinds[: len(pieces.texts)] = pieces.kinds
+    message = f"{checkpoint.dir}: has no tokenizer.model, its scores are inferred from the merges of tokenizer.json"
+    warnings.warn(message, stacklevel=2)
+    return listed(rest, checkpoint)

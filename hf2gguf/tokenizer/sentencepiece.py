@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -118,13 +118,18 @@ def laid_over(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Pieces:
     pieces = pieces_of(checkpoint, config)
     fill_added(pieces, checkpoint)
     decoder = (checkpoint.json("tokenizer_config.json") or {}).get("added_tokens_decoder", {})
-    for token_id, entry in decoder.items():
+    lay_over(pieces, ((int(token_id), entry) for token_id, entry in decoder.items()))
+    return pieces
+
+
+def lay_over(pieces: Pieces, added: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+    """Place added tokens, those that look special as such."""
+    for token_id, entry in added:
         text = entry["content"]
         if entry.get("special") or looks_special(text):
-            pieces.place(int(token_id), text, -1000.0, TokenKind.CONTROL)
+            pieces.place(token_id, text, -1000.0, TokenKind.CONTROL)
         else:
-            pieces.place(int(token_id), text.replace("▁", " "), -1000.0, TokenKind.USER_DEFINED)
-    return pieces
+            pieces.place(token_id, text.replace("▁", " "), -1000.0, TokenKind.USER_DEFINED)
 
 
 def added_entries(checkpoint: Checkpoint) -> list[tuple[int, Mapping[str, Any]]]:

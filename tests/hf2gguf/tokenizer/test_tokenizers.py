@@ -17,12 +17,12 @@ from gguf_py import Field, KQuantsError
 from hf2gguf import checkpoint, tokenizer
 from hf2gguf.convert import prepare
 from hf2gguf.tokenizer import pre, special
-from hf2gguf.tokenizer.sentencepiece import looks_special
+from hf2gguf.tokenizer.sentencepiece import TokenKind, looks_special, processor
 from tests.command import kquants
 from tests.reference import Llama
 
 from . import real
-from .cases import BUILTIN, CASES, PIECES, SMALL, Files, config, random_files, write
+from .cases import BUILTIN, CASES, PIECES, SMALL, Files, added, config, random_files, write
 from .make_digests import SEEDS, digest
 
 DIGESTS = json.loads(Path(__file__).with_name("digests.json").read_text())
@@ -203,6 +203,80 @@ def test_a_vocabulary_in_two_files_is_known_by_its_ids(tmp_path: Path) -> None:
         pytest.warns(UserWarning, match=r"vocab\.json: says nothing of how to cut a text, taken for 'qwen2'"),
     ):
         assert tokenizer.fields(c, settings, "gpt2")["tokenizer.ggml.pre"].value == "qwen2"
+
+
+def fallback_of(path: Path) -> Files:
+    """``tokenizer.json`` as transformers makes it of a SentencePiece model: merges in the order of what they make."""
+    model = processor(path)
+    size = model.vocab_size()
+    vocab = {model.IdToPiece(i): i for i in range(size)}
+    plain = [i for i in range(size) if not (model.IsByte(i) or model.IsControl(i) or model.IsUnknown(i))]
+    merges = [
+        [text[:at], text[at:]]
+        for text in map(model.IdToPiece, sorted(plain, key=model.GetScore, reverse=True))
+        for at in range(1, len(text))
+        if text[:at] in vocab and text[at:] in vocab
+    ]
+    return {
+        "tokenizer.json": {
+            "version": "1.0",
+            "added_tokens": [added(i, t, special=True) for i, t in enumerate(("<unk>", "<s>", "</s>"))],
+            "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            "pre_tokenizer": None,
+            "post_processor": None,
+            "decoder": {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]},
+            "model": {"type": "BPE", "unk_token": "<unk>", "byte_fallback": True, "vocab": vocab, "merges": merges},
+        },
+        "tokenizer_config.json": {"tokenizer_class": "TokenizersBackend", "bos_token": "<s>", "eos_token": "</s>"},
+    }
+
+
+@pytest.mark.parametrize("scheme", ["llama", "phi3", "gemma", "gemma2", "nemotron"])
+def test_pieces_that_have_lost_their_model(scheme: str, tmp_path: Path) -> None:
+    """Saved anew a tokenizer may be tokenizer.json alone: its merges tell what SentencePiece's scores did."""
+    settings = config("LlamaForCausalLM", "llama", 4100)
+    with checkpoint.open(write(tmp_path / "pieces", PIECES, settings)) as c:
+        original = tokenizer.fields(c, settings, scheme)
+    with (
+        checkpoint.open(write(tmp_path / "alone", fallback_of(PIECES["tokenizer.model"]), settings)) as c,
+        pytest.warns(UserWarning, match=r"no tokenizer\.model, its scores are inferred"),
+    ):
+        alone = tokenizer.fields(c, settings, scheme)
+    for name in ("model", "pre", "tokens", "token_type"):
+        assert list(original[f"tokenizer.ggml.{name}"].value) == list(alone[f"tokenizer.ggml.{name}"].value)
+    texts, kinds = (original[f"tokenizer.ggml.{name}"].value for name in ("tokens", "token_type"))
+    merged = [i for i, text in enumerate(texts) if kinds[i] == TokenKind.NORMAL and len(text) > 1]
+    orders = [
+        sorted(merged, key=fields["tokenizer.ggml.scores"].value.__getitem__, reverse=True)
+        for fields in (original, alone)
+    ]
+    assert orders[0] == orders[1]
+
+
+@pytest.mark.upstream
+@pytest.mark.filterwarnings("ignore:.*no tokenizer.model")
+def test_ids_of_pieces_that_have_lost_their_model(llama: Llama, tmp_path: Path) -> None:
+    settings = config("GemmaForCausalLM", "gemma", 4096)
+    files = fallback_of(PIECES["tokenizer.model"])
+    with checkpoint.open(write(tmp_path / "alone", files, settings)) as c:
+        fields = tokenizer.fields(c, settings, "gemma")
+    path = tmp_path / "alone.gguf"
+    gguf_py.write(path, [Field.of("general.architecture", "llama"), *fields.values()], {})
+    wanted = [text for text in _strings() if text]
+    model = tokenizers.Tokenizer.from_file(str(tmp_path / "alone" / "tokenizer.json"))
+    assert llama.tokenize(path, wanted, add_special=False, parse_special=False) == [model.encode(t).ids for t in wanted]
+
+
+def test_phi_4_saved_anew(tmp_path: Path) -> None:
+    """Its class is the generic one then, by which upstream expects tokenizer.model."""
+    files, settings, _ = CASES["padded-by-its-file"]
+    made = []
+    for name, class_ in (("own", "GPT2Tokenizer"), ("anew", "TokenizersBackend")):
+        said = json.loads((SMALL / "gpt2" / "tokenizer_config.json").read_text()) | {"tokenizer_class": class_}
+        settings = config("Phi3ForCausalLM", "phi3", 50257)
+        with checkpoint.open(write(tmp_path / name, files | {"tokenizer_config.json": said}, settings)) as c:
+            made.append(digest(tokenizer.fields(c, settings, "phi3").values()))
+    assert made[0] == made[1]
 
 
 def test_a_model_without_a_tokenizer(tmp_path: Path) -> None:
