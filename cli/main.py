@@ -28,6 +28,7 @@ COMMANDS = {
     "verify": "Check that a file is whole and sane, and was made from that source.",
     "diff": "Say what is different between two GGUF files.",
     "report": "Write one HTML page about a file: layers, weights, errors, vocabulary.",
+    "imatrix": "Measure on a text which columns matter, for quantize --imatrix.",
     "perplexity": "Measure how well a file predicts a text.",
     "completion": "Print a script that completes commands and files in a shell.",
 }
@@ -58,7 +59,10 @@ class _Lazy(click.Group):
 
             near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
             ctx.fail(f"There is no command {cmd_name!r}." + (f" Did you mean {near[0]}?" if near else ""))
-        if cmd_name == "perplexity":  # multiplies matrices, by threads that are to sleep, not spin, between two of them
+        if cmd_name in (
+            "imatrix",
+            "perplexity",
+        ):  # multiply matrices, by threads that are to sleep, not spin, between two of them
             os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")  # 2 to that many cycles
         else:  # NumPy need not start threads
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

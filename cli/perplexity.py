@@ -35,7 +35,7 @@ def command(file: Path, text: Path, ctx: int, as_json: bool) -> None:
     with gguf_py.open_shards(file) as gguf:
         model, codec = Model(gguf), load_tokenizer(gguf)
         ids = ([] if codec.bos is None else [codec.bos]) + codec.encode(words)
-        with measuring(len(ids) // ctx) as told:
+        with measuring("perplexity", len(ids) // ctx) as told:
             for now in perplexity(model, ids, ctx=ctx, bos=codec.bos):
                 told(now.windows, f"{now.value:.4f}")
     if as_json:

@@ -68,14 +68,14 @@ def checking() -> Iterator[Callable[[Tensor], None]]:
 
 
 @contextmanager
-def measuring(total: int) -> Iterator[Callable[[int, str], None]]:
-    """Give who measures ``total`` windows somebody to tell how many are done and what came of them so far."""
+def measuring(what: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """Give who measures something over ``total`` windows somebody to tell how many are done, and what came of them."""
     if not sys.stderr.isatty():
         yield lambda done, value: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("perplexity"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[value]}"))
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[value]}"))
     with Progress(*columns, TimeRemainingColumn(), console=_console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, value="")
         yield lambda done, value: bar.update(task, completed=done, value=value)

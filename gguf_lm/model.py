@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,6 +83,8 @@ class Model:
     def __init__(self, file: GGUFFile | ShardSet) -> None:
         """Read the shape and the embedding; raises KQuantsError as ``Shape.of`` does and when there is no embedding."""
         self.file = file
+        self.watch: Callable[[str, Floats], None] | None = None
+        """Is told the name of each matrix and what it is multiplied with, shape (..., columns of the matrix)."""
         self.shape = Shape.of(file)
         self._order = ROPE[str(file.metadata["general.architecture"])]
         self._embedding = self._weight("token_embd.weight", None, self.shape.width)
@@ -105,6 +107,8 @@ class Model:
 
     def _linear(self, x: Floats, name: str, rows: int | None = None) -> Floats:
         """``x @ W.T + b`` with the bias where the file has one, ``rows`` columns wide."""
+        if self.watch is not None:
+            self.watch(f"{name}.weight", x)
         y = x @ self._weight(f"{name}.weight", rows, x.shape[-1]).T
         return y + self._weight(f"{name}.bias", y.shape[-1]) if f"{name}.bias" in self.file.tensors else y
 

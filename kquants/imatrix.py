@@ -1,7 +1,7 @@
 """Importance matrices: how much each column of a tensor matters, measured by running a model over a text.
 
-Two forms of file: GGUF, with the sums of squares and the counts of each tensor, and the older binary form. Source of
-the facts: ``imatrix-loader.cpp`` and ``quantize.cpp`` of llama.cpp v0.5.0.
+Two forms of file: GGUF, with the sums of squares and the counts of each tensor, and the older binary form, which is
+only read. Source of the facts: ``imatrix-loader.cpp``, ``imatrix.cpp`` and ``quantize.cpp`` of llama.cpp v0.5.0.
 """
 
 from __future__ import annotations
@@ -53,6 +53,35 @@ def load(path: str | os.PathLike[str]) -> Imatrix:
         if not np.isfinite(values).all():
             raise KQuantsError(f"{name}: the importance matrix holds a value that is not finite, for {tensor!r}")
     return loaded
+
+
+def save(
+    path: str | os.PathLike[str],
+    sums: Mapping[str, NDArray[np.floating]],
+    rows: int,
+    datasets: Sequence[str],
+    chunks: int,
+    chunk_size: int,
+) -> None:
+    """Write a GGUF file of the sums of squares, a number a column, of ``rows`` rows each, by tensor name.
+
+    ``chunks`` pieces of ``datasets`` had ``chunk_size`` tokens each. Raises KQuantsError for sums that are not finite,
+    and as ``gguf_py.write`` does. Source: ``llama-imatrix``.
+    """
+    fields = [
+        Field.of("general.type", "imatrix"),
+        Field.of("imatrix.datasets", list(datasets), item=ValueType.STRING),
+        Field.of("imatrix.chunk_count", chunks, ValueType.UINT32),
+        Field.of("imatrix.chunk_size", chunk_size, ValueType.UINT32),
+    ]
+    tensors: dict[str, tuple[str, tuple[int, ...], Floats]] = {}
+    for name in sorted(sums):
+        values = np.asarray(sums[name], np.float32)
+        if not np.isfinite(values).all():
+            raise KQuantsError(f"{os.fspath(path)}: not written, for {name!r} is multiplied with what is not finite")
+        tensors[f"{name}.in_sum2"] = ("F32", values.shape, values)
+        tensors[f"{name}.counts"] = ("F32", (1,), np.array([rows], np.float32))
+    gguf_py.write(path, fields, tensors)
 
 
 def _from_gguf(name: str) -> Imatrix:

@@ -55,6 +55,7 @@ def test_odd_metadata(tmp_path: Path, name: str) -> None:
         ["report", "-o", page],
         ["quantize", "Q8_0", "--dry-run"],
         ["edit", "--special-token", "bos", "a", "--dry-run"],
+        ["imatrix", tmp_path / "imatrix.gguf", "--file", __file__],
         ["perplexity", "--file", __file__],
     ):
         given = [words[0], path, *words[1:]]

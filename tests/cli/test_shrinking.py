@@ -29,6 +29,7 @@ COMMANDS = {
     "split": ("split", "f16.gguf", "part", "--split-max-tensors", "20"),
     "merge": ("merge", "shard-00001-of-00002.gguf", "out.gguf"),
     "edit": ("edit", "f16.gguf", "--set", "general.name=another, longer name" + "!" * 99),
+    "imatrix": ("imatrix", "f16.gguf", "out.gguf", "--file", "text.txt", "--ctx", "16"),
     "perplexity": ("perplexity", "f16.gguf", "--file", "text.txt", "--ctx", "16"),
 }
 

@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from kquants_cli.main import kquants
 
 import gguf_py
-from gguf_lm import Model, load_tokenizer, perplexity
+from gguf_lm import Model, importance, load_tokenizer, perplexity
 from gguf_py import shards
 from gguf_py.errors import KQuantsError
+from kquants import imatrix
 
 from ..files import real_files
 from ..reference import Llama
@@ -68,6 +69,65 @@ def test_logits_are_llama_cpps(llama: Llama, tiny: Path) -> None:
     theirs = llama.logits(tiny, ids)
     assert np.abs(ours - theirs).max() < 2e-3 * np.abs(theirs).max()
     assert (ours.argmax(-1) == theirs.argmax(-1)).all()
+
+
+@pytest.mark.upstream
+def test_importance_is_llama_cpps(llama: Llama, tiny: Path) -> None:
+    """What llama-imatrix sums: it looks at the same products of the same graph."""
+    ids = [int(i) for i in np.random.default_rng(1).integers(3, 4096, 128)]
+    with gguf_py.open(tiny) as file:
+        *_, ours = importance(Model(file), ids, ctx=64, bos=1)
+    theirs = [llama.importance(tiny, [1, *ids[start + 1 : start + 64]]) for start in (0, 64)]
+    expected = {name for name in theirs[0] if "norm" not in name}
+    assert set(ours.sums) == expected and len(expected) == 4 * 7
+    assert (ours.rows, ours.windows) == (128, 2)
+    for name, sums in ours.sums.items():
+        np.testing.assert_allclose(sums, theirs[0][name] + theirs[1][name], rtol=2e-3, err_msg=name)
+
+
+def test_importance_of_the_first_layer_by_hand(tiny: Path) -> None:
+    ids = np.arange(300, 316)
+    with gguf_py.open(tiny) as file:
+        first, *_ = importance(Model(file), ids.tolist(), ctx=8, most=1)
+        x = file.tensors["token_embd.weight"].to_numpy()[ids[:8]].astype(np.float64)
+        normal = x / np.sqrt((x * x).mean(1, keepdims=True) + 1e-5) * file.tensors["blk.0.attn_norm.weight"].to_numpy()
+    assert (first.rows, first.windows) == (8, 1)
+    for name in "qkv":
+        np.testing.assert_allclose(first.sums[f"blk.0.attn_{name}.weight"], (normal**2).sum(0), rtol=1e-5)
+
+
+def test_an_importance_matrix_from_text_to_file_type(tiny: Path, tmp_path: Path) -> None:
+    """It is read back as measured, named after its text, and makes a small file a better one."""
+    text, out = tmp_path / "text.txt", tmp_path / "imatrix.gguf"
+    text.write_text(HELD_OUT.read_text("utf-8")[:60_000], "utf-8")
+    words = HELD_OUT.read_text("utf-8")[60_000:80_000]
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(kquants, list(arguments), catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    said = run("imatrix", str(tiny), str(out), "--file", str(text), "--ctx", "128", "--chunks", "60")
+    assert said.startswith(f"{out}: the columns of 28 tensors, by 7,680 tokens in 60 windows of 128\n")
+    loaded = imatrix.load(out)
+    assert (loaded.datasets, loaded.chunks, len(loaded.entries)) == ((str(text),), 60, 28)
+    with gguf_py.open(tiny) as file:
+        codec = load_tokenizer(file)
+        *_, measured = importance(Model(file), [1, *codec.encode(text.read_text("utf-8"))], ctx=128, bos=1, most=60)
+        for name, sums in measured.sums.items():
+            np.testing.assert_array_equal(loaded.entries[name], sums.astype(np.float32) / np.float32(7680))
+        values = []
+        for options in ([], ["--imatrix", str(out)]):
+            run("quantize", str(tiny), str(tmp_path / "small.gguf"), "Q2_K", *options, "--quiet")
+            with gguf_py.open(tmp_path / "small.gguf") as small:
+                *_, last = perplexity(Model(small), [1, *codec.encode(words)], ctx=128, bos=1)
+            values.append(last.value)
+    assert values[1] < values[0]
+
+
+def test_an_importance_matrix_does_not_replace_its_model(tiny: Path) -> None:
+    done = CliRunner().invoke(kquants, ["imatrix", str(tiny), str(tiny), "--file", str(HELD_OUT)])
+    assert isinstance(done.exception, KQuantsError) and f"{tiny} is the input" in str(done.exception)
 
 
 def test_a_token_of_the_users_is_matched_whole(tiny: Path) -> None:

@@ -101,3 +101,19 @@ def test_only_some_of_it(tmp_path: Path) -> None:
     found = imatrix.load(written(tmp_path / "m.gguf", tensors))
     assert list(found.only(["up", "blk.0"], ["blk.1"]).entries) == ["blk.0.down", "blk.0.up"]
     assert list(found.only([], ["up"]).entries) == ["blk.0.down", "blk.1.down"]
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "imatrix.gguf"
+    imatrix.save(path, {"b": np.array([2.0, 6.0]), "a": np.array([4.0])}, 4, ["a text", "another"], 2, 512)
+    found = imatrix.load(path)
+    assert {name: values.tolist() for name, values in found.entries.items()} == {"a": [1.0], "b": [0.5, 1.5]}
+    assert (found.datasets, found.chunks) == (("a text", "another"), 2)
+
+
+def test_what_is_not_finite_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(
+        KQuantsError, match=r"imatrix\.gguf: not written, for 'w' is multiplied with what is not finite"
+    ):
+        imatrix.save(tmp_path / "imatrix.gguf", {"w": np.array([1.0, np.nan])}, 1, ["a text"], 1, 512)
+    assert not any(tmp_path.iterdir())

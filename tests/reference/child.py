@@ -15,7 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from .structs import Batch, ContextParams, Imatrix, KeyOverride, ModelParams, QuantizeParams, TypeOverride
+from .structs import (
+    Batch,
+    ContextParams,
+    Imatrix,
+    KeyOverride,
+    ModelParams,
+    QuantizeParams,
+    TypeOverride,
+    Watcher,
+)
 
 Json = dict[str, Any]
 
@@ -171,6 +180,27 @@ def logits(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
     return {}
 
 
+def importance(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
+    """The squares of what each matrix of a layer is multiplied with, summed by column: float64[columns] by name."""
+    model = Model(lib, request["model"], vocab_only=False)
+    tokens = request["tokens"]
+
+    def watch(made: Any, ask: bool, _: Any) -> bool:
+        matrix, given = made.contents.src[0], made.contents.src[1]
+        if not (matrix and given and matrix.contents.name.startswith(b"blk.") and given.contents.type == 0):
+            return not ask  # what is of no interest is not waited for, and nothing ends here
+        if not ask:
+            columns, rows = given.contents.ne[:2]
+            numbers = np.ctypeslib.as_array(c.cast(given.contents.data, c.POINTER(c.c_float)), (rows, columns))
+            arrays[matrix.contents.name.decode()] = (numbers.astype(np.float64) ** 2).sum(0)
+        return True
+
+    watcher = Watcher(watch)
+    context = model.context(len(tokens), request["threads"], cb_eval=c.cast(watcher, c.c_void_p).value)
+    model.run("decode", context, tokens)
+    return {}
+
+
 def embeddings(lib: c.CDLL, request: Json, arrays: dict[str, Any]) -> Json:
     """Embeddings of every token or of the sequence, or the sequence's scores."""
     model = Model(lib, request["model"], vocab_only=False)
@@ -203,7 +233,7 @@ def answer(lib: c.CDLL, place: Path) -> None:
     if (place / "request.npz").exists():
         arrays = dict(np.load(place / "request.npz"))
     given = set(arrays)
-    do = {f.__name__: f for f in (quantize, tokenize, logits, embeddings, generate)}[request["do"]]
+    do = {f.__name__: f for f in (quantize, tokenize, logits, importance, embeddings, generate)}[request["do"]]
     document = do(lib, request, arrays)
     np.savez(place / "answer.npz", **{name: a for name, a in arrays.items() if name not in given})
     (place / "answer.json").write_text(json.dumps(document))

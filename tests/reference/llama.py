@@ -126,6 +126,13 @@ class Llama:
         request = {"model": str(model), "tokens": [int(t) for t in tokens], "threads": threads}
         return np.asarray(self._call("logits", request)[1]["logits"])
 
+    def importance(
+        self, model: Path | str, tokens: Sequence[int], *, threads: int = 1
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """The squares of what each matrix of a layer is multiplied with over one sequence, summed by column."""
+        request = {"model": str(model), "tokens": [int(t) for t in tokens], "threads": threads}
+        return dict(self._call("importance", request)[1])
+
     def embeddings(
         self, model: Path | str, tokens: Sequence[int], *, rank: bool = False, threads: int = 1
     ) -> npt.NDArray[np.float32]:

@@ -96,6 +96,29 @@ class ContextParams(c.Structure):
     )
 
 
+class Tensor(c.Structure):
+    """``ggml_tensor``, up to its name."""
+
+
+Tensor._fields_ = (
+    ("type", c.c_int),
+    ("buffer", c.c_void_p),
+    ("ne", c.c_int64 * 4),
+    ("nb", c.c_size_t * 4),
+    ("op", c.c_int),
+    ("op_params", c.c_int32 * 16),
+    ("flags", c.c_int32),
+    ("src", c.POINTER(Tensor) * 10),
+    ("view_src", c.c_void_p),
+    ("view_offs", c.c_size_t),
+    ("data", c.c_void_p),
+    ("name", c.c_char * 64),
+)
+
+Watcher = c.CFUNCTYPE(c.c_bool, c.POINTER(Tensor), c.c_bool, c.c_void_p)
+"""``ggml_backend_sched_eval_callback``: asked whether a tensor is of interest, and told when it is there."""
+
+
 class Batch(c.Structure):
     """``llama_batch``; null positions and sequences let the library count them."""
 
