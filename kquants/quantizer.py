@@ -35,6 +35,7 @@ _WANTS_IMATRIX = frozenset("IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS".split())
 """Types that are garbage without an importance matrix, so that upstream refuses."""
 _NEEDS_IMATRIX = frozenset("IQ1_S IQ1_M IQ2_XXS IQ2_XS".split())
 """Types that cannot be encoded without one."""
+_UNMEASURED = "--imatrix is needed, which kquants imatrix measures on a text"
 _INTEGERS = frozenset("I8 I16 I32 I64".split())
 
 
@@ -172,7 +173,7 @@ def _item(
         if not options.imatrix_later:
             raise KQuantsError(
                 f"tensor {name!r} would be garbage as {new.name} without an importance matrix: "
-                + ("--imatrix is needed" if options.imatrix is None else f"{options.imatrix.path} has none for it")
+                + (_UNMEASURED if options.imatrix is None else f"{options.imatrix.path} has none for it")
             )
         notes.append("an importance matrix (--imatrix) will be needed")
     info = replace(tensor.info, type=new)
