@@ -101,6 +101,7 @@ class Model:
     def __init__(self, lib: c.CDLL, path: str, *, vocab_only: bool) -> None:
         params = lib.llama_model_default_params()
         params.vocab_only = vocab_only
+        params.use_extra_bufts = False  # processors with AMX repack weights, which some operations then cannot use
         self.lib = lib
         self.model = lib.llama_model_load_from_file(path.encode(), params)
         if not self.model:
