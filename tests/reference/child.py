@@ -59,8 +59,11 @@ def load(folder: Path) -> c.CDLL:
     for get in (lib.llama_get_logits_ith, lib.llama_get_embeddings_ith, lib.llama_get_embeddings_seq):
         get.argtypes, get.restype = [pointer, i32], c.POINTER(c.c_float)
     backends = c.CDLL(str(folder / "libggml.v0.5.0.so"), mode=c.RTLD_GLOBAL)
-    backends.ggml_backend_load_all_from_path.argtypes = [c.c_char_p]
-    backends.ggml_backend_load_all_from_path(str(folder).encode())
+    for find in (backends.ggml_backend_load, backends.ggml_backend_load_all_from_path):
+        find.argtypes, find.restype = [c.c_char_p], pointer
+    # One for all processors that have AVX2: that for those with AMX repacks weights, and aborts on Hunyuan 4.
+    if not backends.ggml_backend_load(str(folder / "libggml-cpu-haswell.so").encode()):
+        backends.ggml_backend_load_all_from_path(str(folder).encode())
     return lib
 
 
@@ -101,7 +104,6 @@ class Model:
     def __init__(self, lib: c.CDLL, path: str, *, vocab_only: bool) -> None:
         params = lib.llama_model_default_params()
         params.vocab_only = vocab_only
-        params.use_extra_bufts = False  # processors with AMX repack weights, which some operations then cannot use
         self.lib = lib
         self.model = lib.llama_model_load_from_file(path.encode(), params)
         if not self.model:
