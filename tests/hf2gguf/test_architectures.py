@@ -28,6 +28,8 @@ from .zoo import ZOO
 
 EXPECTED: dict[str, dict[str, str]] = json.loads(DIGESTS.read_text())
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*unknown vocabulary", "ignore:.*config.json lacks")
+
 
 def convert(folder: Path, out: Path, *options: str) -> dict[str, str]:
     """Digests by file name of what ``kquants convert`` writes."""

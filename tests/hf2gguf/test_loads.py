@@ -27,6 +27,8 @@ from .zoo import ZOO
 OWN = ("mistral-own-v13", "mistral-own-fp8", "mistral-own-mixture", "mistral-own-pieces-v3")
 MODELS = ZOO | {name: SIBLINGS[name] for name in OWN}
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*unknown vocabulary", "ignore:.*config.json lacks")
+
 REFUSED = {
     "tiny-glm5.3": "unknown model architecture: 'glm5-next'",
     "tiny-cogvlm": "tensor 'blk.0.vis_attn_qkv.weight' not found",  # the expert that sees, which upstream leaves out

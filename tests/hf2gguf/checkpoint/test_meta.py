@@ -88,6 +88,13 @@ def test_a_folder_as_published(name: str, tmp_path: Path) -> None:
     assert found == {"m.gguf": DIGESTS[name]}
 
 
+def test_a_vocabulary_of_nobodys_is_said_to_be_one(tmp_path: Path) -> None:
+    folder = meta.write(meta.METAS["llama-3"], tmp_path / "llama-3")
+    says = r"tokenizer\.model: unknown vocabulary, its pre-tokenizer is taken for 'llama-bpe', the family's"
+    with pytest.warns(UserWarning, match=says):
+        convert(folder, tmp_path / "out", "--outtype", "f16")
+
+
 def test_an_embedding_that_is_written_twice(tmp_path: Path) -> None:
     model = meta.METAS["llama-3.2"]
     folder = meta.write(model, tmp_path / "llama-3.2")
