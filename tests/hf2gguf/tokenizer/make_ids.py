@@ -20,7 +20,8 @@ from typing import Any
 
 from hf2gguf.tokenizer.sentencepiece import processor
 
-from .cases import CASES, write
+from .cases import CASES
+from .parts import write
 from .scripts import SEEDS, strings, texts
 
 IDS = Path(__file__).with_name("ids.json")

@@ -20,9 +20,10 @@ from tests.hf2gguf.make_tokenizers import wordpiece_json
 from tests.reference import Llama
 
 from . import real
-from .cases import CASES, write
+from .cases import CASES
 from .make_digests import digest
 from .make_ids import IDS, digests, parts
+from .parts import write
 from .rebuild import byte_level, continuing, pieces
 from .scripts import SEEDS as SCRIPTS
 from .scripts import strings as strings_of

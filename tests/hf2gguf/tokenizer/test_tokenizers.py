@@ -22,8 +22,11 @@ from tests.command import kquants
 from tests.reference import Llama
 
 from . import real
-from .cases import BUILTIN, CASES, PIECES, SMALL, Files, added, config, random_files, write
+from .by_class import BUILTIN
+from .cases import CASES
 from .make_digests import SEEDS, digest
+from .parts import PIECES, SMALL, Files, added, config, write
+from .random_files import random_files
 
 DIGESTS = json.loads(Path(__file__).with_name("digests.json").read_text())
 
