@@ -59,10 +59,7 @@ class _Lazy(click.Group):
 
             near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
             ctx.fail(f"There is no command {cmd_name!r}." + (f" Did you mean {near[0]}?" if near else ""))
-        if cmd_name in (
-            "imatrix",
-            "perplexity",
-        ):  # multiply matrices, by threads that are to sleep, not spin, between two of them
+        if cmd_name in ("imatrix", "perplexity"):  # multiply matrices: threads are to sleep, not spin, between two
             os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")  # 2 to that many cycles
         else:  # NumPy need not start threads
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -37,8 +37,11 @@ def importance(
 
     _, inputs = cut(model, ids, ctx, bos)
     inputs = inputs[:most]
-    model.watch = add
     for start in range(0, len(inputs), BATCH):
         done = min(start + BATCH, len(inputs))
-        model.hidden(inputs[start:done])
-        yield Importance(sums, done * ctx, done)
+        model.watch = add
+        try:
+            model.hidden(inputs[start:done])
+        finally:
+            model.watch = None
+        yield Importance(dict(sums), done * ctx, done)

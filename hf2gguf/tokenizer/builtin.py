@@ -9,6 +9,7 @@ import gguf_py
 from gguf_py import KQuantsError, ValueType
 from hf2gguf.checkpoint import Checkpoint
 
+from .sentencepiece import vocab_size
 from .special import Fields, put
 
 _BOTH = ("tokenizer.json", "tokenizer.model")
@@ -18,6 +19,15 @@ _FAMILIES = {
     "openelm": ("ggml-vocab-llama-spm.gguf", ("tokenizer.model",)),
 }
 """Of an architecture upstream's file, and those in whose absence it is taken."""
+_KINDS = {
+    "model": None,
+    "tokens": ValueType.STRING,
+    "token_type": ValueType.INT32,
+    "scores": ValueType.FLOAT32,
+    "merges": ValueType.STRING,
+}
+"""What upstream's files hold: of which type a list is, None for what is no list."""
+_NEEDED = ("model", "tokens", "token_type")
 _IDS, _ADDED = ("bos", "eos", "unknown", "padding"), ("bos", "eos")
 
 
@@ -40,7 +50,10 @@ def fields(checkpoint: Checkpoint, config: Mapping[str, Any], architecture: str)
     found: Fields = {}
     with gguf_py.open(path) as file:
         known = {key.removeprefix("tokenizer.ggml."): field for key, field in file.fields.items()}
-        size = config.get("vocab_size", 0)
+        for key, item in _KINDS.items():
+            if (key in known or key in _NEEDED) and (key not in known or known[key].item is not item):
+                raise KQuantsError(f"{path}: is not llama.cpp's models/{name}: tokenizer.ggml.{key} is not as there")
+        size = vocab_size(config, len(known["tokens"].value), checkpoint.dir / "config.json")
         put(found, "model", known["model"].value)
         put(found, "pre", known["pre"].value if "pre" in known else "mpt")
         put(found, "tokens", list(known["tokens"].value)[:size])

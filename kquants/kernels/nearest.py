@@ -176,12 +176,7 @@ def nearest_of_8(terms: Any, k: int, near: Any, first: int, last: int) -> Any:
         distance = term_of_8(terms, 0, k, code)
         for i in range(1, 8):
             distance = distance + term_of_8(terms, i, k, code)
-        usable = (distance < FAR) & (indices(16) < np.int32(last - at))
-        distance = select(usable, distance, FAR)
-        least = smallest_lane(distance)
-        if least < best:
-            best = least
-            found = at + lowest_bit(mask_bits(distance == least))
+        best, found = nearer(distance, indices(16) < np.int32(last - at), at, best, found)
     return np.int32(near[0, found])
 
 
@@ -207,10 +202,15 @@ def nearest_of_4(mag: Any, root: Any, at: int, found: Any, k: int, near: Any, fi
         for i in range(4):
             off = unit * as_type((code >> 4 * i) & 15, np.float32) - lane_of(mag, at + i, k)
             distance = distance + lane_of(root, at + i, k) * off * off
-        usable = (distance < FAR) & (indices(8) < np.int32(last - start))
-        distance = select(usable, distance, FAR)
-        least = smallest_lane(distance)
-        if least < best:
-            best = least
-            nearest = start + lowest_bit(mask_bits(distance == least))
+        best, nearest = nearer(distance, indices(8) < np.int32(last - start), start, best, nearest)
     return nearest
+
+
+@inlined
+def nearer(distance: Any, listed: Any, at: int, best: Any, found: int) -> Any:
+    """The least distance in the lanes that are ``listed``, and where it is, from ``at`` on; if it is below ``best``."""
+    distance = select(listed & (distance < FAR), distance, FAR)
+    least = smallest_lane(distance)
+    if least < best:
+        return least, at + lowest_bit(mask_bits(distance == least))
+    return best, found

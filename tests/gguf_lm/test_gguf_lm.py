@@ -88,7 +88,8 @@ def test_importance_is_llama_cpps(llama: Llama, tiny: Path) -> None:
 def test_importance_of_the_first_layer_by_hand(tiny: Path) -> None:
     ids = np.arange(300, 316)
     with gguf_py.open(tiny) as file:
-        first, *_ = importance(Model(file), ids.tolist(), ctx=8, most=1)
+        first, *_ = importance(model := Model(file), ids.tolist(), ctx=8, most=1)
+        assert model.watch is None  # what is measured next is not added
         x = file.tensors["token_embd.weight"].to_numpy()[ids[:8]].astype(np.float64)
         normal = x / np.sqrt((x * x).mean(1, keepdims=True) + 1e-5) * file.tensors["blk.0.attn_norm.weight"].to_numpy()
     assert (first.rows, first.windows) == (8, 1)

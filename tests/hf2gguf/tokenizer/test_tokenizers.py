@@ -293,6 +293,30 @@ def test_a_model_without_a_tokenizer(tmp_path: Path) -> None:
         tokenizer.fields(c, settings, "bpe-or-sentencepiece", "mamba")
 
 
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ({}, r"tokenizer\.ggml\.model is not as there"),
+        ({"model": ["gpt2"], "tokens": ["a"]}, r"tokenizer\.ggml\.model is not as there"),
+        ({"model": "gpt2", "tokens": 7}, r"tokenizer\.ggml\.tokens is not as there"),
+        (
+            {"model": "gpt2", "tokens": ["a"], "token_type": [1], "merges": 3},
+            r"tokenizer\.ggml\.merges is not as there",
+        ),
+    ],
+)
+def test_another_file_in_place_of_upstreams(entries: dict[str, Any], says: str, tmp_path: Path) -> None:
+    settings = BUILTIN["mamba-alone"][1]
+    folder = write(tmp_path / "mamba", {}, settings)
+    fields = [Field.of(f"tokenizer.ggml.{key}", value) for key, value in entries.items()]
+    gguf_py.write(folder / "ggml-vocab-gpt-neox.gguf", fields, {})
+    with (
+        checkpoint.open(folder) as c,
+        pytest.raises(KQuantsError, match=rf"ggml-vocab-gpt-neox\.gguf: is not .*{says}"),
+    ):
+        tokenizer.fields(c, settings, "bpe-or-sentencepiece", "mamba")
+
+
 GPT2 = {name: SMALL / "gpt2" / name for name in ("tokenizer.json", "tokenizer_config.json")}
 
 
