@@ -109,6 +109,9 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     found = imatrix.load(path)
     assert {name: values.tolist() for name, values in found.entries.items()} == {"a": [1.0], "b": [0.5, 1.5]}
     assert (found.datasets, found.chunks) == (("a text", "another"), 2)
+    with gguf_py.open(path) as file:
+        assert list(file.tensors) == ["a.in_sum2", "a.counts", "b.in_sum2", "b.counts"]
+        assert (file.metadata["general.type"], file.metadata["imatrix.chunk_size"]) == ("imatrix", 512)
 
 
 def test_what_is_not_finite_is_not_saved(tmp_path: Path) -> None:
